@@ -1,0 +1,77 @@
+"""Batched dynamics in JAX: trajectories, fixed points, stability, Lyapunov spectra and sweeps."""
+
+import importlib as _importlib
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from jaxdyn import errors, methods
+from jaxdyn.analysis.fixed_points import FixedPoints, fixed_points
+from jaxdyn.analysis.local import eigenvalues, jacobian, linearize
+from jaxdyn.analysis.lyapunov import LyapunovSpectrum, kaplan_yorke_dimension, lyapunov_spectrum
+from jaxdyn.analysis.stability import Stability, spectral_abscissa, spectral_radius, stability, stability_label
+from jaxdyn.derived import Samples, driven, nth_iterate, samples
+from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_failed
+from jaxdyn.integrate import All, Every, Final, Trajectory, final_state, trajectory
+from jaxdyn.methods import RK4, Euler, Heun, Tsit5
+from jaxdyn.system import About, Flow, Map, Symbol, System, flow, iterated_map
+
+if _TYPE_CHECKING:
+    from jaxdyn import models, plot
+
+__version__ = "0.1.0"
+
+_LAZY_MODULES = ("models", "plot")
+
+__all__ = [
+    "RK4",
+    "About",
+    "All",
+    "Euler",
+    "Every",
+    "FailedLanesError",
+    "Final",
+    "FixedPoints",
+    "Flow",
+    "Heun",
+    "JaxdynWarning",
+    "LyapunovSpectrum",
+    "Map",
+    "Samples",
+    "Stability",
+    "Status",
+    "Symbol",
+    "System",
+    "Trajectory",
+    "Tsit5",
+    "driven",
+    "eigenvalues",
+    "errors",
+    "final_state",
+    "fixed_points",
+    "flow",
+    "iterated_map",
+    "jacobian",
+    "kaplan_yorke_dimension",
+    "linearize",
+    "lyapunov_spectrum",
+    "methods",
+    "models",
+    "nth_iterate",
+    "plot",
+    "raise_if_failed",
+    "samples",
+    "spectral_abscissa",
+    "spectral_radius",
+    "stability",
+    "stability_label",
+    "trajectory",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY_MODULES:
+        return _importlib.import_module(f"jaxdyn.{name}")
+    raise AttributeError(f"module 'jaxdyn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

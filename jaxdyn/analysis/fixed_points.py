@@ -1,0 +1,294 @@
+"""Fixed points of flows and maps, and periodic points of maps, from many starts at once."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxdyn._record import labelled, record
+from jaxdyn._types import Array, ArrayLike, Bool, Complex, Float, Int
+from jaxdyn.analysis.local import matrix_eigenvalues
+from jaxdyn.analysis.orthonormal import solve_least_squares
+from jaxdyn.analysis.stability import stability
+from jaxdyn.derived import nth_iterate
+from jaxdyn.errors import Status
+from jaxdyn.system import System, unknown_name
+
+__all__ = ["FixedPoints", "fixed_points"]
+
+MAX_ITERATIONS = 100
+
+
+@record
+class FixedPoints:
+    """Fixed points in slots of a fixed number; empty slots hold nan and `found` is False there."""
+
+    x: Float[Array, "point dim"] = labelled("point", "state")
+    """Points, ordered by their first state, then the second, ..."""
+    found: Bool[Array, " point"] = labelled("point")
+    residual: Float[Array, " point"] = labelled("point")
+    """Norm of dx/dt (maps: of f(x) - x) at the point."""
+    eigenvalues: Complex[Array, "point dim"] = labelled("point", "mode")
+    """Of the Jacobian (maps: multipliers)."""
+    stability: Int[Array, " point"] = labelled("point")
+    """Codes of `Stability`."""
+    status: Int[Array, ""] = labelled()
+    """CAPACITY if there are more points than slots."""
+
+    @property
+    def n_found(self) -> Int[Array, ""]:
+        """Number of different points."""
+        return jnp.sum(self.found, axis=-1)
+
+
+def fixed_points(
+    system: System,
+    *,
+    box: Mapping[str, tuple[float, float]] | ArrayLike | None = None,
+    starts: ArrayLike | None = None,
+    n_starts: int = 256,
+    max_points: int = 32,
+    period: int = 1,
+    tolerance: float | None = None,
+) -> FixedPoints:
+    """Fixed points of one system inside a box, found from many starts by damped Newton iteration.
+
+    Starts fill the box evenly (a low-discrepancy sequence); each runs a Levenberg-Marquardt iteration
+    whose damping vanishes with the residual, so it ends as Newton's; duplicates are merged.
+
+    Parameters
+    ----------
+    system
+        Flow (f = 0) or map (f(x) = x), non-autonomous ones at t = 0.
+    box
+        Interval of each state: `{"v": (-3, 3), ...}` for some states or (dim, 2) for all; the rest, and the
+        default, comes from the model. Points outside are not reported.
+    starts
+        (n, dim) starts of your own, used beside those in the box.
+    n_starts
+        Number of starts in the box, static.
+    max_points
+        Slots of the result, static.
+    period
+        Of a map: report the points of this period (and of its divisors), static.
+    tolerance
+        Of the residual, relative to the field's size in the box, and of the last Newton step, relative to the box.
+        Default 1e-12 in float64, 1e-5 in float32. Points closer than 1e-6 (float32: 1e-3) of the box are merged.
+
+    Returns
+    -------
+    FixedPoints
+        x (max_points, dim), found, residual, eigenvalues, stability; status ().
+
+    Raises
+    ------
+    ValueError, TypeError
+        While tracing: no box known, an interval that is empty or not finite, an unknown state.
+
+    Notes
+    -----
+    Transforms: jit, vmap, and first derivatives of x with respect to parameters (implicit function theorem).
+    All roots are found if each has a start in its basin: raise `n_starts` to check.
+
+    References
+    ----------
+    Yamashita & Fukushima 2001, Computing Supplementa 15, 239-249 (damping by the squared residual).
+
+    Examples
+    --------
+    >>> import jaxdyn
+    >>> points = jaxdyn.fixed_points(jaxdyn.models.fitzhugh_nagumo(I=0.3))
+    >>> int(points.n_found), str(jaxdyn.stability_label(points.stability[0]))
+    (1, 'stable focus')
+    """
+    for name, value in (("n_starts", n_starts), ("max_points", max_points)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    mapping: Any = system if period == 1 else nth_iterate(system, period)  # type: ignore[arg-type]
+    bounds = jnp.asarray(_box(system, box), system.dtype)
+    if tolerance is None:
+        tolerance = 1e-12 if system.dtype == jnp.float64 else 1e-5
+    extra = system.x0[None] if starts is None else jnp.atleast_2d(jnp.asarray(starts, system.dtype))
+    if extra.ndim != 2 or extra.shape[1] != system.dim:
+        raise ValueError(f"starts must have shape (n, {system.dim}), got {extra.shape}")
+    return _fixed_points(mapping, bounds, extra, jnp.asarray(tolerance, system.dtype), int(n_starts), int(max_points))
+
+
+def _box(system: System, box: Any) -> np.ndarray[Any, Any]:
+    """(dim, 2) bounds from what the caller gave and what the model knows."""
+    known = {symbol.name: symbol.range for symbol in system.about.states}
+    if len(known) == 1 and system.dim > 1:  # one symbol speaks for all units of a network
+        known = dict.fromkeys(system.state_names, next(iter(known.values())))
+    if box is not None and not isinstance(box, Mapping):
+        bounds = np.asarray(box, float)
+        if bounds.shape != (system.dim, 2):
+            raise ValueError(f"box must give (low, high) for each of {system.dim} states, got shape {bounds.shape}")
+    else:
+        for name in box or {}:
+            if name not in system.state_names:
+                raise TypeError(f"{system.about.name} has no state {unknown_name(name, list(system.state_names))}")
+        intervals = [(box or {}).get(name, known.get(name)) for name in system.state_names]
+        missing = [name for name, interval in zip(system.state_names, intervals, strict=True) if interval is None]
+        if missing:
+            raise ValueError(f"no interval known for {', '.join(missing)}; give box={{'{missing[0]}': (low, high), ...}}")
+        bounds = np.asarray(intervals, float)
+    if not np.all(np.isfinite(bounds)) or not np.all(bounds[:, 0] < bounds[:, 1]):
+        raise ValueError(f"box needs finite low < high for each state, got {bounds.tolist()}")
+    return bounds
+
+
+def _even_points(n: int, dim: int) -> np.ndarray[Any, Any]:
+    """Points of the unit cube with low discrepancy: an additive recurrence on powers of the generalised golden ratio.
+
+    Roberts 2018, "The unreasonable effectiveness of quasirandom sequences".
+    """
+    golden = 2.0
+    for _ in range(60):  # the root of g^(dim + 1) = g + 1
+        golden = (1 + golden) ** (1 / (dim + 1))
+    steps = golden ** -np.arange(1.0, dim + 1)
+    return np.mod(0.5 + np.arange(n)[:, None] * steps, 1.0)
+
+
+@record
+class _Search:
+    """State of one start's iteration, in box units."""
+
+    y: Array
+    f: Array
+    damping: Array
+    last_step: Array
+    done: Array
+
+
+@functools.partial(jax.jit, static_argnames=("n_starts", "max_points"))
+def _fixed_points(
+    system: System, bounds: Array, extra: Array, tolerance: Array, n_starts: int, max_points: int
+) -> FixedPoints:
+    low, width = bounds[:, 0], bounds[:, 1] - bounds[:, 0]
+    still = lax.stop_gradient(system)
+
+    def raw(y: Array) -> Array:
+        return still.displacement(still.time(0, 0, 0), low + width * y)
+
+    starts = jnp.concatenate([jnp.asarray(_even_points(n_starts, system.dim), system.dtype), (extra - low) / width])
+    values = jnp.abs(jax.vmap(raw)(starts))
+    typical = jnp.nanmedian(jnp.where(jnp.isfinite(values), values, jnp.nan), axis=0)
+    scale = jnp.where(typical > 0, typical, 1)
+    ends = jax.vmap(lambda y: _search(lambda z: raw(z) / scale, y, tolerance))(starts)
+    merge_within = jnp.where(tolerance < 1e-7, 1e-6, 1e-3).astype(system.dtype)
+    distance = jax.vmap(lambda y: jnp.max(jnp.abs(_newton_step(raw, y))))(ends.y)
+    good = _is_root(ends, distance, tolerance, merge_within)
+    y, found, count = _distinct(ends, good, merge_within, max_points)
+    y = y[_order(y, found, merge_within)]
+    found = jnp.arange(max_points) < count
+    x = jax.vmap(lambda z: _refined(system, low, width, z))(jnp.where(found[:, None], y, 0.5))
+    return _describe(system, x, found, count > max_points)
+
+
+def _search(f: Any, start: Array, tolerance: Array) -> _Search:
+    """Levenberg-Marquardt iteration with damping proportional to the squared residual."""
+    jac = jax.jacfwd(f)
+    eye = jnp.eye(start.shape[0], dtype=start.dtype)
+
+    def propose(s: _Search) -> Array:
+        damping = jnp.sqrt(s.damping) * jnp.linalg.norm(s.f) + jnp.finfo(start.dtype).tiny
+        return solve_least_squares(jnp.concatenate([jac(s.y), damping * eye]), jnp.concatenate([-s.f, 0 * s.f]))
+
+    def iterate(carry: tuple[Array, _Search]) -> tuple[Array, _Search]:
+        count, s = carry
+        step = propose(s)
+        f_new = f(s.y + step)
+        better = jnp.sum(f_new**2) < jnp.sum(s.f**2)
+        damping = jnp.where(better, s.damping / 4, s.damping * 8)
+        size = jnp.max(jnp.abs(step))
+        # A step that is short and gains nothing: the residual's floor, at a root or at a minimum that is none.
+        stuck = (size <= 1e-4) & (jnp.sum(f_new**2) > 0.9 * jnp.sum(s.f**2))
+        done = (size <= tolerance) | stuck
+        new = _Search(jnp.where(better, s.y + step, s.y), jnp.where(better, f_new, s.f), damping, size, done)
+        return count + 1, jax.tree.map(lambda old, fresh: jnp.where(s.done, old, fresh), s, new)
+
+    def unfinished(carry: tuple[Array, _Search]) -> Array:
+        return (carry[0] < MAX_ITERATIONS) & ~carry[1].done
+
+    f0 = f(start)
+    one = jnp.ones((), start.dtype)
+    first = _Search(start, f0, one, jnp.inf * one, ~jnp.all(jnp.isfinite(f0)))
+    return lax.while_loop(unfinished, iterate, (jnp.int32(0), first))[1]
+
+
+def _is_root(ends: _Search, distance: Array, tolerance: Array, margin: Array) -> Array:
+    """Inside the box (whose faces count), with a vanishing residual, and a Newton step away from a root.
+
+    The last condition tells a root from a minimum of the residual: there the Newton step is large.
+    """
+    inside = jnp.all((ends.y >= -margin) & (ends.y <= 1 + margin), axis=-1)
+    return inside & (jnp.max(jnp.abs(ends.f), axis=-1) <= tolerance) & (distance <= margin)
+
+
+def _newton_step(f: Any, y: Array) -> Array:
+    """Newton step, with the least regularisation that keeps it finite where the Jacobian is singular."""
+    jac = lax.stop_gradient(jax.jacfwd(f)(y))
+    size = jnp.max(jnp.abs(jac))
+    least = jnp.where(size > 0, size, 1) * jnp.finfo(y.dtype).eps
+    value = f(y)
+    matrix = jnp.concatenate([jac, least * jnp.eye(y.shape[0], dtype=y.dtype)])
+    return solve_least_squares(matrix, jnp.concatenate([-value, 0 * value]))
+
+
+def _distinct(ends: _Search, good: Array, merge_within: Array, max_points: int) -> tuple[Array, Array, Array]:
+    """The different roots, in slots; their number may exceed the slots."""
+    # At a degenerate root Newton converges slowly and stops some last steps away: merge within that distance.
+    steps = jnp.where(jnp.isfinite(ends.last_step), ends.last_step, 0)
+    radius = jnp.maximum(merge_within, jnp.minimum(20 * steps, 1e3 * merge_within))
+
+    def insert(carry: tuple[Array, Array], end: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
+        slots, count = carry
+        y, is_good, within = end
+        taken = jnp.arange(max_points) < count
+        near = taken & (jnp.max(jnp.abs(slots - y), axis=-1) <= within)
+        is_new = is_good & ~jnp.any(near)
+        put = is_new & (jnp.arange(max_points) == count)
+        return (jnp.where(put[:, None], y, slots), count + is_new.astype(count.dtype)), None
+
+    empty = jnp.zeros((max_points, ends.y.shape[-1]), ends.y.dtype)
+    (slots, count), _ = lax.scan(insert, (empty, jnp.int32(0)), (ends.y, good, radius))
+    return slots, jnp.arange(max_points) < count, count
+
+
+def _order(y: Array, found: Array, merge_within: Array) -> Array:
+    """Order by first state, then second, ...; empty slots last. Coordinates equal up to rounding count as equal."""
+    rounded = jnp.round(y / (8 * merge_within))
+    keys = [rounded[:, i] for i in reversed(range(y.shape[1]))]
+    return jnp.lexsort((*keys, ~found))
+
+
+def _refined(system: System, low: Array, width: Array, y: Array) -> Array:
+    """One more Newton step: the last digits, and the derivative by parameters through an implicit equation."""
+    y = lax.stop_gradient(y)
+    step = _newton_step(lambda z: system.displacement(system.time(0, 0, 0), low + width * z), y)
+    # A step that is not small belongs to an empty slot; it changes the derivative only.
+    small = jnp.max(jnp.abs(step)) <= 1e-3
+    return low + width * (y + jnp.where(small, step, step - lax.stop_gradient(step)))
+
+
+def _describe(system: System, x: Array, found: Array, overflow: Array) -> FixedPoints:
+    t = system.time(0, 0, 0)
+
+    def one(point: Array) -> tuple[Array, Array]:
+        residual = system.displacement(t, point)
+        return jnp.sqrt(jnp.sum(residual**2)), matrix_eigenvalues(jax.jacfwd(lambda y: system(t, y))(point))
+
+    residual, values = jax.vmap(one)(x)
+    code = stability(values, discrete=system.discrete)
+    return FixedPoints(
+        x=jnp.where(found[:, None], x, jnp.nan),
+        found=found,
+        residual=jnp.where(found, residual, jnp.nan),
+        eigenvalues=jnp.where(found[:, None], values, jnp.nan),
+        stability=jnp.where(found, code, 0).astype(jnp.int8),
+        status=jnp.where(overflow, int(Status.CAPACITY), int(Status.OK)).astype(jnp.int8),
+    )

@@ -1,0 +1,147 @@
+"""Local analysis: exact Jacobian, linearization, eigenvalues."""
+
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxdyn._record import record
+from jaxdyn._types import Array, ArrayLike, Complex, Float
+from jaxdyn.system import Flow, System, flow, iterated_map
+
+__all__ = ["eigenvalues", "jacobian", "linearize", "matrix_eigenvalues"]
+
+_S = TypeVar("_S", bound=System)
+
+
+def jacobian(system: System, x: ArrayLike | None = None, t: ArrayLike = 0) -> Float[Array, "dim dim"]:
+    """Exact Jacobian of the field by forward differentiation: J[i, j] = d field_i / d x_j.
+
+    Parameters
+    ----------
+    system
+        Flow (J in 1/time) or map (J without unit).
+    x
+        Point, (dim,); default the system's start.
+    t
+        Time, for non-autonomous systems.
+
+    Notes
+    -----
+    Transforms: jit, vmap, grad. Cost: dim evaluations of the field.
+
+    Examples
+    --------
+    >>> import jaxdyn
+    >>> jaxdyn.jacobian(jaxdyn.models.henon(), [0.5, 0.5])
+    Array([[-1.4,  1. ],
+           [ 0.3,  0. ]], dtype=float32)
+    """
+    return jax.jacfwd(lambda y: system(t, y))(_point(system, x))
+
+
+def linearize(system: _S, x: ArrayLike | None = None, t: ArrayLike = 0) -> _S:
+    """Linear system about a point, in the original coordinates: f(x*) + J(x*) (x - x*).
+
+    Parameters
+    ----------
+    system
+        Flow or map.
+    x
+        The point x*, (dim,); default the system's start. It need not be a fixed point.
+    t
+        Time at which a non-autonomous field is frozen.
+
+    Returns
+    -------
+    System
+        Of the same kind, states and start, with parameters `A` = J (dim, dim), `center` = x* and
+        `offset` = f(x*), both (dim,).
+
+    Examples
+    --------
+    >>> import jaxdyn
+    >>> jaxdyn.linearize(jaxdyn.models.lorenz63(), [0.0, 0.0, 0.0]).params["A"].shape
+    (3, 3)
+    """
+    point = _point(system, x)
+    params = {"A": jacobian(system, point, t), "center": point, "offset": system(t, point)}
+    make: Any = flow if isinstance(system, Flow) else iterated_map
+    return make(_Linear(), params, system.x0, state_names=system.state_names)
+
+
+@record
+class _Linear:
+    def __call__(self, t: Any, x: Array, params: dict[str, Any]) -> Array:
+        return params["offset"] + params["A"] @ (x - params["center"])
+
+
+def eigenvalues(system: System, x: ArrayLike | None = None, t: ArrayLike = 0) -> Complex[Array, " dim"]:
+    """Eigenvalues of the Jacobian at a point, largest growth first.
+
+    Flows are ordered by real part (1/time), maps by modulus; pairs have the positive imaginary part first.
+    Arguments as in `jacobian`. Two states have a closed form that runs on every device; more states use
+    LAPACK or cuSOLVER, and on TPU the host.
+
+    Examples
+    --------
+    >>> import jaxdyn
+    >>> jaxdyn.eigenvalues(jaxdyn.models.linear_map()).round(4)
+    Array([-0.5303+0.j, -0.1697+0.j], dtype=complex64)
+    """
+    values = matrix_eigenvalues(jacobian(system, x, t))
+    size = jnp.abs(values) if system.discrete else values.real
+    return values[jnp.lexsort((-values.imag, -_rounded(size)))]
+
+
+def matrix_eigenvalues(matrix: Float[Array, "n n"]) -> Complex[Array, " n"]:
+    """Eigenvalues of one square matrix, in no particular order; nan where the matrix is not finite."""
+    n = matrix.shape[-1]
+    if n == 1:
+        return lax.complex(matrix[0], jnp.zeros_like(matrix[0]))
+    if n == 2:
+        return _eigenvalues_of_two(matrix)
+    finite = jnp.all(jnp.isfinite(matrix))
+    safe = jnp.where(finite, matrix, jnp.zeros_like(matrix))
+    values = lax.platform_dependent(safe, tpu=_eigenvalues_on_host, default=jnp.linalg.eigvals)
+    return jnp.where(finite, values, jnp.nan)
+
+
+def _eigenvalues_of_two(matrix: Array) -> Array:
+    """Roots of the characteristic polynomial without cancellation: the smaller real root is det / larger."""
+    (a, b), (c, d) = matrix
+    mean, half = (a + d) / 2, (a - d) / 2
+    discriminant = half * half + b * c
+    root = jnp.sqrt(jnp.where(discriminant == 0, 0, jnp.abs(discriminant)))
+    large = jnp.where(mean < 0, mean - root, mean + root)
+    small = jnp.where(large == 0, 0, (a * d - b * c) / jnp.where(large == 0, 1, large))
+    is_real = discriminant >= 0
+    zero = jnp.zeros_like(mean)
+    first = lax.complex(jnp.where(is_real, large, mean), jnp.where(is_real, zero, root))
+    second = lax.complex(jnp.where(is_real, small, mean), jnp.where(is_real, zero, -root))
+    return jnp.stack([first, second])
+
+
+def _eigenvalues_on_host(matrix: Array) -> Array:
+    dtype = jnp.result_type(matrix.dtype, jnp.complex64)
+    shape = jax.ShapeDtypeStruct(matrix.shape[:-1], dtype)
+    return jax.pure_callback(
+        lambda m: np.linalg.eigvals(np.asarray(m)).astype(dtype), shape, matrix, vmap_method="expand_dims"
+    )
+
+
+def _rounded(size: Array) -> Array:
+    """Sizes with the last digits dropped, so that a conjugate pair counts as equal."""
+    unit = jnp.max(jnp.abs(size)) * 64 * jnp.finfo(size.dtype).eps
+    return jnp.round(size / jnp.where(unit > 0, unit, 1))
+
+
+def _point(system: System, x: ArrayLike | None) -> Array:
+    if x is None:
+        return system.x0
+    point = jnp.asarray(x, system.dtype)
+    if point.shape != system.x0.shape:
+        raise ValueError(f"x must have shape {system.x0.shape}, one value per state, got {point.shape}")
+    return point

@@ -1,0 +1,151 @@
+"""Derived systems: a System in, a System out, so that every analysis applies to the result."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdyn._record import record, static
+from jaxdyn._types import Array, ArrayLike, Float, Int, default_dtype
+from jaxdyn.integrate import repeat
+from jaxdyn.system import Map, System, unknown_name
+
+__all__ = ["Samples", "driven", "nth_iterate", "samples"]
+
+
+def nth_iterate(system: Map, n: int) -> Map:
+    """Return the map applied `n` times: its fixed points are the points of period n (and of n's divisors).
+
+    Parameters
+    ----------
+    system
+        A map. Its n-th iterate keeps parameters, names and start.
+    n
+        How many times, static, at least 1.
+
+    Examples
+    --------
+    >>> import jaxdyn
+    >>> twice = jaxdyn.nth_iterate(jaxdyn.models.logistic(r=2.0), 2)
+    >>> float(twice(0, twice.x0.at[0].set(0.5))[0])
+    0.5
+    """
+    if not system.discrete:
+        raise TypeError("nth_iterate is for maps; the time-T map of a flow is another derived system")
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise ValueError(f"n must be a whole number of at least 1, got {n!r}")
+    return system if n == 1 else dataclasses.replace(system, field=_Iterated(system.field, int(n)))
+
+
+@record
+class _Iterated:
+    field: Callable[..., Any]
+    n: int = static()
+
+    def __call__(self, step: Int[Array, ""], x: Array, params: dict[str, Any]) -> Array:
+        def once(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            i, state = carry
+            return i + 1, jnp.asarray(self.field(i, state, params), x.dtype)
+
+        return repeat(once, (jnp.asarray(step) * self.n, x), self.n)[1]
+
+
+@record
+class Samples:
+    """Input given by its values at t0, t0 + dt, ...: held from each sample to the next.
+
+    Before the first sample the first value holds, after the last one the last.
+    """
+
+    values: Float[Array, "n *shape"]
+    dt: Float[Array, ""]
+    t0: Float[Array, ""]
+
+    def __call__(self, t: ArrayLike) -> Array:
+        """Return the value held at time `t`."""
+        # Time i * dt carries rounding of a few ulp; the margin puts it into the interval that starts there.
+        position = (jnp.asarray(t, self.dt.dtype) - self.t0) / self.dt
+        margin = 4 * jnp.finfo(self.dt.dtype).eps * (1 + jnp.abs(position))
+        index = jnp.floor(position + margin).astype(jnp.int32)
+        return self.values[jnp.clip(index, 0, self.values.shape[0] - 1)]
+
+
+def samples(values: ArrayLike, *, dt: ArrayLike = 1.0, t0: ArrayLike = 0.0) -> Samples:
+    """Input u(t) from an array of samples, time along the first axis.
+
+    Parameters
+    ----------
+    values
+        (n, ...) samples, in the input's unit.
+    dt, t0
+        Time between samples and time of the first, time units; leave both for maps (one sample a step).
+
+    Examples
+    --------
+    >>> import jaxdyn
+    >>> u = jaxdyn.samples([0.0, 1.0, 5.0], dt=0.5)
+    >>> float(u(0.6))
+    1.0
+    """
+    array = jnp.asarray(values, default_dtype() if not hasattr(values, "dtype") else None)
+    if array.ndim < 1 or array.shape[0] < 1 or not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(f"samples must be a float array (n, ...) with n >= 1, got {array.dtype} {array.shape}")
+    return Samples(array, jnp.asarray(dt, array.dtype), jnp.asarray(t0, array.dtype))
+
+
+def driven(system: System, u: Callable[[Any], Any], *, onto: str | None = None) -> System:
+    """Return the system with an input added to its equations: dx/dt = f(t, x) + u(t), x[n+1] = f(n, x) + u(n).
+
+    Parameters
+    ----------
+    system
+        Flow or map.
+    u
+        Function of time, or `samples(...)`; its value is added to all states (shape (dim,)) or to one (scalar).
+    onto
+        Name of the one state that receives a scalar input; None adds a vector to all.
+
+    Returns
+    -------
+    System
+        Same kind, parameters and start. The values of `samples` are leaves: new ones cost no compilation.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, jaxdyn
+    >>> kicked = jaxdyn.driven(jaxdyn.models.fitzhugh_nagumo(), lambda t: 0.1 * jnp.sin(t), onto="v")
+    >>> kicked.state_names
+    ('v', 'w')
+    """
+    if onto is not None and onto not in system.state_names:
+        raise TypeError(f"{system.about.name} has no state {unknown_name(onto, list(system.state_names))}")
+    index = None if onto is None else system.state_names.index(onto)
+    source = u if isinstance(u, Samples) else _Function(u)
+    result = dataclasses.replace(system, field=_Driven(system.field, source, index))
+    result(result.time(0, 0, 0), result.x0)  # a wrong shape of u fails here
+    return result
+
+
+@record
+class _Function:
+    """A plain function as a pytree without leaves."""
+
+    function: Callable[..., Any] = static()
+
+    def __call__(self, t: Any) -> Any:
+        return self.function(t)
+
+
+@record
+class _Driven:
+    field: Callable[..., Any]
+    u: Callable[[Any], Any]
+    index: int | None = static()
+
+    def __call__(self, t: Any, x: Array, params: dict[str, Any]) -> Array:
+        rate = self.field(t, x, params)
+        rate = jnp.stack(rate) if isinstance(rate, tuple | list) else rate
+        value = jnp.asarray(self.u(t), x.dtype)
+        return rate + value if self.index is None else rate.at[self.index].add(value)

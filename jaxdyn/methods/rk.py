@@ -1,0 +1,135 @@
+"""Explicit Runge-Kutta methods. A method is its tableau: data, not code."""
+
+import dataclasses
+
+import jax.numpy as jnp
+
+from jaxdyn._record import record, static
+from jaxdyn._types import Array, Scalar
+from jaxdyn.methods.method import Rhs, Step
+
+__all__ = ["RK4", "Euler", "ExplicitRungeKutta", "Heun", "Tableau", "Tsit5"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tableau:
+    """Butcher tableau: rows `a`, weights `b`, nodes `c`, and the weights `error` of the embedded error estimate.
+
+    `reuses_last` marks a last stage that is the first stage of the next step (first same as last).
+    """
+
+    a: tuple[tuple[float, ...], ...]
+    b: tuple[float, ...]
+    c: tuple[float, ...]
+    order: int
+    error: tuple[float, ...] | None = None
+    reuses_last: bool = False
+
+
+EULER = Tableau(a=((),), b=(1.0,), c=(0.0,), order=1)
+
+HEUN = Tableau(a=((), (1.0,)), b=(0.5, 0.5), c=(0.0, 1.0), order=2, error=(-0.5, 0.5))
+
+CLASSICAL = Tableau(
+    a=((), (0.5,), (0.0, 0.5), (0.0, 0.0, 1.0)),
+    b=(1 / 6, 1 / 3, 1 / 3, 1 / 6),
+    c=(0.0, 0.5, 0.5, 1.0),
+    order=4,
+)
+
+# Tsitouras 2011, Computers and Mathematics with Applications 62, 770-775, table 1.
+_TSIT5_B = (
+    0.09646076681806523,
+    0.01,
+    0.4798896504144996,
+    1.379008574103742,
+    -3.290069515436081,
+    2.324710524099774,
+    0.0,
+)
+TSITOURAS = Tableau(
+    a=(
+        (),
+        (0.161,),
+        (-0.008480655492356989, 0.335480655492357),
+        (2.8971530571054935, -6.359448489975075, 4.3622954328695815),
+        (5.325864828439257, -11.748883564062828, 7.4955393428898365, -0.09249506636175525),
+        (5.86145544294642, -12.92096931784711, 8.159367898576159, -0.071584973281401, -0.028269050394068383),
+        _TSIT5_B[:6],
+    ),
+    b=_TSIT5_B,
+    c=(0.0, 0.161, 0.327, 0.9, 0.9800255409045097, 1.0, 1.0),
+    order=5,
+    error=(
+        -0.00178001105222577714,
+        -0.0008164344596567469,
+        0.007880878010261995,
+        -0.1447110071732629,
+        0.5823571654525552,
+        -0.45808210592918697,
+        1 / 66,
+    ),
+    reuses_last=True,
+)
+
+
+@record
+class ExplicitRungeKutta:
+    """Any explicit Runge-Kutta method with a fixed step."""
+
+    tableau: Tableau = static()
+
+    @property
+    def order(self) -> int:
+        """Order of convergence."""
+        return self.tableau.order
+
+    def init(self, rhs: Rhs, t: Scalar, x: Array) -> Array | None:
+        """First stage, where the tableau reuses it; nothing otherwise."""
+        return rhs(t, x) if self.tableau.reuses_last else None
+
+    def step(self, rhs: Rhs, t: Scalar, x: Array, dt: Scalar, carry: Array | None) -> Step:
+        """Advance `x` from `t` to `t + dt`; the error estimate is per step."""
+        tableau = self.tableau
+        stages: list[Array] = [rhs(t, x) if carry is None else carry]
+        for row, node in zip(tableau.a[1:], tableau.c[1:], strict=True):
+            stages.append(rhs(t + node * dt, x + dt * _combine(row, stages)))
+        error = None if tableau.error is None else dt * _combine(tableau.error, stages)
+        return Step(x + dt * _combine(tableau.b, stages), error, stages[-1] if tableau.reuses_last else None)
+
+
+def _combine(weights: tuple[float, ...], stages: list[Array]) -> Array:
+    """Sum of the stages with a weight other than zero."""
+    terms = [weight * stage for weight, stage in zip(weights, stages, strict=False) if weight != 0.0]
+    return sum(terms[1:], start=terms[0]) if terms else jnp.zeros_like(stages[0])
+
+
+@record
+class Euler(ExplicitRungeKutta):
+    """Explicit Euler, order 1: one evaluation a step."""
+
+    tableau: Tableau = static(default=EULER)
+
+
+@record
+class Heun(ExplicitRungeKutta):
+    """Heun's method (explicit trapezoid), order 2: two evaluations a step."""
+
+    tableau: Tableau = static(default=HEUN)
+
+
+@record
+class RK4(ExplicitRungeKutta):
+    """Classical Runge-Kutta method, order 4: four evaluations a step (Kutta 1901)."""
+
+    tableau: Tableau = static(default=CLASSICAL)
+
+
+@record
+class Tsit5(ExplicitRungeKutta):
+    """Tsitouras' 5(4) method with a fixed step, order 5: six evaluations a step.
+
+    Tsitouras 2011, Computers and Mathematics with Applications 62, 770-775.
+    """
+
+    tableau: Tableau = static(default=TSITOURAS)

@@ -1,0 +1,88 @@
+"""The library of systems. Each name is a factory: `models.lorenz63(rho=28)` gives a fresh system."""
+
+from jaxdyn.models._model import Model, describe
+from jaxdyn.models.chaotic_flows import lorenz63, lorenz96, rossler
+from jaxdyn.models.chaotic_maps import henon, ikeda, logistic, standard_map
+from jaxdyn.models.learners import (
+    multiplicative_map,
+    two_learner_descent,
+    two_learner_error,
+    two_learner_flow,
+    vector_learner_descent,
+    vector_learner_flow,
+)
+from jaxdyn.models.linear import line_attractor, line_attractor_flow, linear_flow, linear_map
+from jaxdyn.models.networks import feedforward, hebbian_pair, hebbian_pair_fast, random_rnn, random_rnn_map
+from jaxdyn.models.neurons import fitzhugh_nagumo, hodgkin_huxley, morris_lecar, wilson_cowan
+from jaxdyn.models.oscillators import brusselator, duffing, kuramoto, van_der_pol
+
+__all__ = [
+    "REGISTRY",
+    "Model",
+    "brusselator",
+    "describe",
+    "duffing",
+    "feedforward",
+    "fitzhugh_nagumo",
+    "hebbian_pair",
+    "hebbian_pair_fast",
+    "henon",
+    "hodgkin_huxley",
+    "ikeda",
+    "kuramoto",
+    "line_attractor",
+    "line_attractor_flow",
+    "linear_flow",
+    "linear_map",
+    "logistic",
+    "lorenz63",
+    "lorenz96",
+    "morris_lecar",
+    "multiplicative_map",
+    "random_rnn",
+    "random_rnn_map",
+    "rossler",
+    "standard_map",
+    "two_learner_descent",
+    "two_learner_error",
+    "two_learner_flow",
+    "van_der_pol",
+    "vector_learner_descent",
+    "vector_learner_flow",
+    "wilson_cowan",
+]
+
+REGISTRY: dict[str, Model] = {
+    entry.about.name: entry
+    for entry in (
+        brusselator,
+        duffing,
+        fitzhugh_nagumo,
+        hebbian_pair,
+        hebbian_pair_fast,
+        henon,
+        hodgkin_huxley,
+        ikeda,
+        kuramoto,
+        line_attractor,
+        line_attractor_flow,
+        linear_flow,
+        linear_map,
+        logistic,
+        lorenz63,
+        lorenz96,
+        morris_lecar,
+        multiplicative_map,
+        random_rnn,
+        random_rnn_map,
+        rossler,
+        standard_map,
+        two_learner_descent,
+        two_learner_flow,
+        van_der_pol,
+        vector_learner_descent,
+        vector_learner_flow,
+        wilson_cowan,
+    )
+}
+"""Every model by its name."""

@@ -1,0 +1,25 @@
+"""Figures of trajectories, phase planes, spectra and sweeps.
+
+Every function draws into `ax` (or a new figure) and returns the axes; `style()` makes them fit for print.
+"""
+
+from jaxdyn.plot.boundaries import boundary
+from jaxdyn.plot.planes import phase_plane
+from jaxdyn.plot.running import convergence
+from jaxdyn.plot.spectra import eigenvalues
+from jaxdyn.plot.style import OKABE_ITO, PAPER, style
+from jaxdyn.plot.sweeps import sweep
+from jaxdyn.plot.trajectories import phase_trajectory, trajectory
+
+__all__ = [
+    "OKABE_ITO",
+    "PAPER",
+    "boundary",
+    "convergence",
+    "eigenvalues",
+    "phase_plane",
+    "phase_trajectory",
+    "style",
+    "sweep",
+    "trajectory",
+]

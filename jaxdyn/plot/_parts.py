@@ -1,0 +1,157 @@
+"""Parts that several figures share: axes, words, legends, lines that show on every background."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
+
+from jaxdyn.errors import Status
+from jaxdyn.system import System, unknown_name
+
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
+).split()
+_SYMBOL = re.compile(rf"({'|'.join(sorted(_GREEK, key=len, reverse=True))}|[A-Za-z])_?(\d+|(?<=_)\w+)?_?")
+
+MANY = 8
+"""More lines than this share one color scale and no legend: nobody can tell them apart by color."""
+
+
+def axes_of(ax: Axes | None) -> Axes:
+    """The given axes, or those of a new figure with constrained layout."""
+    return plt.subplots(layout="constrained")[1] if ax is None else ax
+
+
+def mathematics(name: str) -> str | None:
+    """Symbol of a short name without dollar signs (`sigma_w` gives `\\sigma_{w}`); None for words."""
+    found = _SYMBOL.fullmatch(name)
+    if not found:
+        return None
+    head, tail = found.groups()
+    letter = f"\\{head}" if len(head) > 1 else head
+    return f"{letter}_{{{tail}}}" if tail else letter
+
+
+def symbol(name: str) -> str:
+    """Name as it is printed: letters and Greek names in italics, words as words."""
+    inner = mathematics(name)
+    return f"${inner}$" if inner else name.replace("_", " ")
+
+
+def with_unit(words: str, unit: Any = "1") -> str:
+    """Label of an axis: the words, and the unit in brackets unless there is none."""
+    return words if str(unit) in ("1", "", "None") else f"{words} ({unit})"
+
+
+def time_label(system: System | None, discrete: bool) -> str:
+    """Label of a time axis."""
+    if discrete:
+        return "step"
+    return with_unit("time", system.about.time_unit if system is not None else "1")
+
+
+def state_index(state: str | int, system: System | None, dim: int) -> int:
+    """Position of a state that was given by name or position."""
+    names = system.state_names if system is not None else ()
+    if isinstance(state, str):
+        if not names:
+            raise ValueError(f"state {state!r} needs names: pass system=..., or a position from 0 to {dim - 1}")
+        if state not in names:
+            raise ValueError(f"{system.about.name} has no state {unknown_name(state, names)}")  # type: ignore[union-attr]
+        return names.index(state)
+    if not -dim <= state < dim:
+        raise ValueError(f"state {state} does not exist; positions go from 0 to {dim - 1}")
+    return int(state) % dim
+
+
+def state_name(index: int, system: System | None) -> str:
+    """Name of a state; `x3` when there is no system to ask."""
+    return system.state_names[index] if system is not None else f"x{index}"
+
+
+def state_unit(index: int, system: System | None) -> str:
+    """Unit of a state, `1` when unknown."""
+    return _about_state(index, system)[1]
+
+
+def state_label(index: int, system: System | None) -> str:
+    """Axis label of a state: meaning, symbol and unit."""
+    meaning, unit = _about_state(index, system)
+    return with_unit(f"{meaning} {symbol(state_name(index, system))}".strip(), unit)
+
+
+def _about_state(index: int, system: System | None) -> tuple[str, str]:
+    if system is not None:
+        for known in system.about.states:
+            if known.name == system.state_names[index]:
+                return known.meaning, known.unit
+    return "", "1"
+
+
+def line_colors(count: int) -> list[Any]:
+    """Colors of `count` lines: the cycle of the style, or a scale when there are many."""
+    if count <= MANY:
+        cycle = mpl.rcParams["axes.prop_cycle"].by_key().get("color", ["C0"])
+        return [cycle[i % len(cycle)] for i in range(count)]
+    return list(mpl.colormaps["viridis"](np.linspace(0, 0.92, count)))
+
+
+def cased(width: float = 1.4, color: str = "white") -> list[Any]:
+    """Path effects that put a rim under a line, so that it shows on every background."""
+    return [Stroke(linewidth=width + 1.6, foreground=color), Normal()]
+
+
+def legend_patch(ax: Axes, label: str, **look: Any) -> None:
+    """Add an entry with a colored patch to the legend of `ax`."""
+    ax.add_artist(Rectangle((0, 0), 0, 0, transform=ax.transAxes, label=label, **look))
+
+
+def legend(ax: Axes, where: str = "", **options: Any) -> None:
+    """Legend of everything that carries a label, placed `inside`, `above` or at the `right` of the axes.
+
+    A legend that is drawn again stays where it was.
+    """
+    handles, _ = ax.get_legend_handles_labels()
+    if not handles:
+        return
+    old = ax.get_legend()
+    where = where or (old.get_label() if old is not None else "") or "inside"  # type: ignore[assignment]
+    if old is not None and old.get_title().get_text():
+        options.setdefault("title", old.get_title().get_text())
+    if where == "above":
+        options |= {
+            "loc": "lower left",
+            "bbox_to_anchor": (0, 1.01),
+            "borderaxespad": 0.2,
+            "ncols": min(2, len(handles)),
+        }
+    elif where == "right":
+        options |= {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0.2, "alignment": "left"}
+    ax.legend(**options).set_label(where)
+
+
+def status_name(code: int) -> str:
+    """Status code in words."""
+    try:
+        return Status(code).name.lower().replace("_", " ")
+    except ValueError:
+        return f"status {code}"
+
+
+def failure_text(status: np.ndarray) -> str:
+    """What failed and how often, for a legend; empty when nothing did."""
+    codes, counts = np.unique(status[status != Status.OK], return_counts=True)
+    return ", ".join(
+        f"{status_name(int(code))} ({count} of {status.size})" for code, count in zip(codes, counts, strict=True)
+    )
+
+
+def as_list(value: Any) -> Sequence[Any]:
+    """One thing or several, as a list."""
+    return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,0 +1,349 @@
+"""Systems: the equations of one flow or one map, with parameters and a start as leaves.
+
+Everything that can be checked without running the equations is checked here, once.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdyn._record import record, static
+from jaxdyn._types import Array, ArrayLike, Float, Int, Scalar, default_dtype, is_concrete
+
+__all__ = ["About", "Flow", "Map", "Symbol", "System", "flow", "iterated_map", "unknown_name"]
+
+_S = TypeVar("_S", bound="System")
+
+
+@dataclasses.dataclass(frozen=True)
+class Symbol:
+    """One parameter or state of a system, in words."""
+
+    name: str
+    meaning: str
+    unit: str = "1"
+    default: Any = None
+    range: tuple[float, float] | None = None
+    """For a state: the interval in which fixed points are searched and phase planes drawn."""
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What a system is: the words, units and sources beside its equations."""
+
+    name: str = "system"
+    title: str = ""
+    equations: tuple[str, ...] = ()
+    states: tuple[Symbol, ...] = ()
+    params: tuple[Symbol, ...] = ()
+    source: str = ""
+    known: tuple[str, ...] = ()
+    time_unit: str = "1"
+    dt: float | None = None
+    """A step that resolves the system with RK4 (None for maps)."""
+    transient: float = 0.0
+    """A time (steps, for maps) after which the start is forgotten."""
+    duration: float = 1000.0
+    """A time (steps, for maps) that gives useful averages."""
+
+
+@record
+class System:
+    """Common ground of `Flow` and `Map`; make one with `flow` or `iterated_map`."""
+
+    field: Callable[..., Any]
+    params: dict[str, Any]
+    x0: Array
+    state_names: tuple[str, ...] = static()
+    about: About = static(default=About())
+
+    discrete: ClassVar[bool] = False
+
+    def __call__(self, t: ArrayLike, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
+        """Evaluate the equations: dx/dt of a flow, the next state of a map.
+
+        Raises ValueError while tracing if the field's result does not have the state's shape and dtype.
+        """
+        return _as_state(self.field(t, x, self.params), x, self)
+
+    @property
+    def dim(self) -> int:
+        """Number of state variables."""
+        return self.x0.shape[-1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The floating dtype of states, parameters and time."""
+        return self.x0.dtype
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={_brief(value)}" for name, value in self.params.items())
+        return f"{type(self).__name__}({self.about.name}: {values}; start {', '.join(self.state_names[:6])}={_brief(self.x0)})"
+
+    def displacement(self, t: ArrayLike, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
+        """Quantity that is zero at a fixed point: dx/dt of a flow, f(x) - x of a map."""
+        return self(t, x) - x if self.discrete else self(t, x)
+
+    def time(self, t0: ArrayLike, dt: ArrayLike, i: ArrayLike) -> Array:
+        """Time after `i` steps: t0 + i dt of a flow, the integer t0 + i of a map."""
+        i = jnp.asarray(i)
+        if self.discrete:
+            return jnp.asarray(t0, i.dtype) + i
+        return jnp.asarray(t0, self.dtype) + i.astype(self.dtype) * jnp.asarray(dt, self.dtype)
+
+    def with_params(self: _S, **new: ArrayLike | Sequence[Any]) -> _S:
+        """Return the same system with other parameter values; shapes and dtypes stay as they are.
+
+        Raises
+        ------
+        TypeError
+            For a name the system does not have; the closest known one is named.
+        ValueError
+            For a value of another shape, or one that does not fit the parameter's dtype.
+        """
+        params = dict(self.params)
+        for name, value in new.items():
+            if name not in params:
+                raise TypeError(f"{self.about.name} has no parameter {unknown_name(name, list(params))}")
+            params[name] = _like(value, params[name], f"parameter {name!r}")
+        return dataclasses.replace(self, params=params)
+
+    def with_state(self: _S, x0: ArrayLike | Sequence[Any] | None = None, /, **components: ArrayLike) -> _S:
+        """Return the same system with another start, whole (`x0`) or by named components.
+
+        Raises TypeError for an unknown state name and ValueError for a start of another shape.
+        """
+        start = self.x0 if x0 is None else _like(x0, self.x0, "x0")
+        for name, value in components.items():
+            if name not in self.state_names:
+                raise TypeError(f"{self.about.name} has no state {unknown_name(name, list(self.state_names))}")
+            start = start.at[self.state_names.index(name)].set(_like(value, start[0], f"state {name!r}"))
+        return dataclasses.replace(self, x0=start)
+
+
+@record
+class Flow(System):
+    """Continuous-time system dx/dt = field(t, x, params); see `flow`."""
+
+    __repr__ = System.__repr__  # a dataclass would write its own
+
+
+@record
+class Map(System):
+    """Discrete-time system x[n+1] = field(n, x[n], params); see `iterated_map`."""
+
+    discrete: ClassVar[bool] = True
+
+    __repr__ = System.__repr__
+
+
+def flow(
+    field: Callable[[Scalar, Array, dict[str, Array]], Any],
+    params: Mapping[str, Any] | None = None,
+    x0: ArrayLike | Sequence[float] = (),
+    *,
+    state_names: Sequence[str] | None = None,
+    about: About | None = None,
+    dtype: Any = None,
+) -> Flow:
+    """Make a continuous-time system from the equations of one trajectory.
+
+    Parameters
+    ----------
+    field
+        Pure function `(t, x, params) -> dx/dt`. `x` has shape (dim,); the result is an array of the same
+        shape and dtype, or a tuple of `dim` scalars. A callable pytree keeps its leaves as leaves.
+    params
+        Parameter values by name. Python numbers and float arrays are cast to the system's dtype;
+        integer arrays (indices) keep theirs.
+    x0
+        Default start, (dim,), in state units.
+    state_names
+        One name per state; default `x0, x1, ...`.
+    about
+        Title, equations, units and sources, for labels and tables.
+    dtype
+        Floating dtype of the system. Default: that of an `x0` array, else JAX's default.
+
+    Returns
+    -------
+    Flow
+        A pytree: parameters and start are leaves, so jit, vmap, grad and shard_map apply, and a new
+        value never compiles anew.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the field returns a wrong shape or dtype, a name is missing or doubled, or a default is not finite.
+
+    Examples
+    --------
+    >>> import jaxdyn
+    >>> def decay(t, x, p):
+    ...     return -p["rate"] * x
+    >>> system = jaxdyn.flow(decay, {"rate": 0.5}, [1.0], state_names=["x"])
+    >>> system.with_params(rate=2.0)(0.0, system.x0)
+    Array([-2.], dtype=float32)
+    """
+    return _build(Flow, field, params, x0, state_names, about, dtype)
+
+
+def iterated_map(
+    field: Callable[[Int[Array, ""], Array, dict[str, Array]], Any],
+    params: Mapping[str, Any] | None = None,
+    x0: ArrayLike | Sequence[float] = (),
+    *,
+    state_names: Sequence[str] | None = None,
+    about: About | None = None,
+    dtype: Any = None,
+) -> Map:
+    """Make a discrete-time system x[n+1] = field(n, x[n], params); arguments as in `flow`.
+
+    The time `n` is an int32 step number.
+
+    Examples
+    --------
+    >>> import jaxdyn
+    >>> doubling = jaxdyn.iterated_map(lambda n, x, p: p["a"] * x, {"a": 2.0}, [0.25])
+    >>> doubling(0, doubling.x0)
+    Array([0.5], dtype=float32)
+    """
+    return _build(Map, field, params, x0, state_names, about, dtype)
+
+
+def _brief(value: Any) -> str:
+    """Short text of a parameter or start, also of a traced one."""
+    if is_concrete(value) and np.size(value) <= 6:
+        return str(np.asarray(value).tolist())
+    return f"{value.dtype}{list(value.shape)}"
+
+
+def unknown_name(name: str, known: Sequence[str]) -> str:
+    """Repair text for an unknown name: the closest known one, and all of them."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{name!r}; {hint}known: {', '.join(known) if known else 'none'}"
+
+
+def _build(
+    kind: type[Any],
+    field: Callable[..., Any],
+    params: Mapping[str, Any] | None,
+    x0: Any,
+    state_names: Sequence[str] | None,
+    about: About | None,
+    dtype: Any,
+) -> Any:
+    if not callable(field):
+        raise TypeError(f"field must be a function (t, x, params), got {type(field).__name__}")
+    dtype = _system_dtype(x0, dtype)
+    start = _strong(x0, dtype, "x0")
+    if start.ndim != 1 or start.size == 0:
+        raise ValueError(f"x0 must have shape (dim,) with dim >= 1, got {start.shape}; write [1.0] for one state")
+    names = _state_names(state_names, start.size)
+    leaves = {}
+    for name, value in dict(params or {}).items():
+        if not (isinstance(name, str) and name.isidentifier()):
+            raise TypeError(f"parameter names must be Python identifiers, got {name!r}")
+        leaves[name] = _strong(value, dtype, f"parameter {name!r}")
+    function = field if _is_callable_pytree(field) else jax.tree_util.Partial(field)
+    about = about or About(name=getattr(field, "__name__", "system").strip("<>"))
+    system = kind(function, leaves, start, names, about)
+    jax.eval_shape(lambda s: s(s.time(0, 0, 0), s.x0), system)  # wrong fields fail here, not in a sweep
+    return system
+
+
+def _system_dtype(x0: Any, dtype: Any) -> np.dtype[Any]:
+    if dtype is None:
+        given = getattr(x0, "dtype", None)
+        floating = given is not None and jnp.issubdtype(given, jnp.floating)
+        return jnp.dtype(jax.dtypes.canonicalize_dtype(given)) if floating else default_dtype()
+    dtype = np.dtype(dtype)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"dtype must be a floating type, got {dtype}")
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise ValueError(f"dtype {dtype} needs jax.config.update('jax_enable_x64', True)")
+    return dtype
+
+
+def _strong(value: Any, dtype: np.dtype[Any], what: str) -> Array:
+    """Array of a strong dtype: floats and Python numbers become `dtype`, integer arrays stay."""
+    given = _given_dtype(value)
+    if given.kind == "c":
+        raise TypeError(f"{what} is complex; write its real and imaginary parts as two real values")
+    if given.kind not in "fiub":
+        raise TypeError(f"{what} must be a number or an array of numbers, got {value!r}")
+    keep = hasattr(value, "dtype") and given.kind in "iub" and np.ndim(value) > 0 and what != "x0"
+    array = jnp.asarray(value, None if keep else dtype)
+    if is_concrete(array) and not np.all(np.isfinite(np.asarray(array))):
+        raise ValueError(f"{what} is not finite: {value!r}; defaults must be finite numbers")
+    return array
+
+
+def _given_dtype(value: Any) -> np.dtype[Any]:
+    """Dtype of a number, an array, or a (nested) list of either, traced or not."""
+    if hasattr(value, "dtype") or not is_concrete(value):
+        return jnp.result_type(*jax.tree.leaves(value))
+    return np.asarray(value).dtype
+
+
+def _like(value: Any, old: Array, what: str) -> Array:
+    given = _given_dtype(value)
+    kind = given.kind
+    if kind == "c" or (kind == "f" and old.dtype.kind in "iub"):
+        raise ValueError(f"{what} has dtype {old.dtype}, got {given}")
+    new = jnp.asarray(value, old.dtype)
+    if new.shape != old.shape:
+        raise ValueError(
+            f"{what} has shape {old.shape}, got {new.shape}; "
+            "to compute many values at once use jaxdyn.sweep or jax.vmap"
+        )
+    return new
+
+
+def _state_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:
+    if names is None:
+        return tuple(f"x{i}" for i in range(dim))
+    names = tuple(names)
+    if len(names) != dim or len(set(names)) != dim:
+        raise ValueError(f"state_names must be {dim} different names, one per state of x0, got {names}")
+    return names
+
+
+def _is_callable_pytree(field: Any) -> bool:
+    # Not treedef_is_leaf: it takes a record without leaves for a leaf.
+    return jax.tree.structure(field) != jax.tree.structure(0)
+
+
+def _as_state(value: Any, x: Array, system: System) -> Array:
+    noun = "next value" if system.discrete else "rate"
+    name = system.about.name
+    if isinstance(value, tuple | list):
+        shapes = {jnp.shape(part) for part in value}
+        if shapes != {()}:
+            raise ValueError(
+                f"{name}: a field that returns a tuple must give one scalar {noun} per state, got {shapes}"
+            )
+        value = jnp.stack([jnp.asarray(part, x.dtype) if _fits(part, x) else part for part in value])
+    shape, dtype = jnp.shape(value), jnp.result_type(value)
+    if shape != x.shape:
+        raise ValueError(f"{name}: field gave shape {shape}, state has {x.shape}; return one {noun} per state")
+    if not _fits(value, x):
+        raise TypeError(
+            f"{name}: field gave {dtype}, state is {x.dtype}; keep constants as Python numbers or cast them to x.dtype"
+        )
+    return jnp.asarray(value, x.dtype)
+
+
+def _fits(value: Any, x: Array) -> bool:
+    """Whether `value` has the state's dtype; a weakly typed (Python) number fits any state."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return True
+    return jnp.result_type(value) == x.dtype or (
+        getattr(value, "weak_type", False) and jnp.result_type(value).kind != "c"
+    )
