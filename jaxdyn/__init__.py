@@ -12,6 +12,7 @@ from jaxdyn.derived import Samples, driven, nth_iterate, samples
 from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_failed
 from jaxdyn.integrate import All, Every, Final, Trajectory, final_state, trajectory
 from jaxdyn.methods import RK4, Euler, Heun, Tsit5
+from jaxdyn.sweeps.run import sweep
 from jaxdyn.system import About, Flow, Map, Symbol, System, flow, iterated_map
 
 if _TYPE_CHECKING:
@@ -63,6 +64,7 @@ __all__ = [
     "spectral_radius",
     "stability",
     "stability_label",
+    "sweep",
     "trajectory",
 ]
 

@@ -28,7 +28,12 @@ def detail(*dims: str, **kwargs: Any) -> Any:
     return dataclasses.field(metadata={"dims": dims, "detail": True}, **kwargs)
 
 
-@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static, labelled, detail))
+def coordinate(*dims: str, **kwargs: Any) -> Any:
+    """Labelled field that is the same for all cells of most sweeps, such as the times of a trajectory."""
+    return dataclasses.field(metadata={"dims": dims, "coordinate": True}, **kwargs)
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static, labelled, detail, coordinate))
 def record(cls: type[_T]) -> type[_T]:
     """Make a frozen dataclass of `cls` and register it as a pytree."""
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)

@@ -148,4 +148,8 @@ class _Driven:
         rate = self.field(t, x, params)
         rate = jnp.stack(rate) if isinstance(rate, tuple | list) else rate
         value = jnp.asarray(self.u(t), x.dtype)
+        expected = x.shape if self.index is None else ()
+        if value.shape != expected:
+            remedy = "name the one state with onto=..." if value.shape == () else "give one value per receiving state"
+            raise ValueError(f"the input u(t) has shape {value.shape}, expected {expected}; {remedy}")
         return rate + value if self.index is None else rate.at[self.index].add(value)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxdyn._record import labelled, record, static
+from jaxdyn._record import coordinate, labelled, record, static
 from jaxdyn._types import Array, ArrayLike, Int, Scalar, Shaped, is_concrete
 from jaxdyn.errors import Status
 from jaxdyn.methods import RK4, Iterate, Method
@@ -46,7 +46,7 @@ class Trajectory:
     With `Final` the axis `time` is absent; with `Every(k)` it has n_steps / k + 1 entries, the start first.
     """
 
-    t: Shaped[Array, "*time"] = labelled("time")
+    t: Shaped[Array, "*time"] = coordinate("time")
     x: Shaped[Array, "*time dim"] = labelled("time", "state")
     status: Int[Array, ""] = labelled()
 

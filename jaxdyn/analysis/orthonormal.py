@@ -41,7 +41,7 @@ def _gram_schmidt(vectors: Array) -> tuple[Array, Array]:
 def _householder(vectors: Array) -> tuple[Array, Array]:
     q, r = jnp.linalg.qr(vectors.T)
     sign = jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(r.dtype)
-    return (q * sign).T, r * sign[:, None]
+    return (q * sign[None, :]).T, r * sign[:, None]
 
 
 def solve_least_squares(matrix: Float[Array, "m n"], rhs: Float[Array, " m"]) -> Float[Array, " n"]:

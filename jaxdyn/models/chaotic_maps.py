@@ -78,8 +78,9 @@ henon = model(
 
 def _standard_map(n: Any, s: Array, p: dict[str, Array]) -> Any:
     x, momentum = s
-    momentum = jnp.mod(momentum + p["k"] * jnp.sin(x), _TURN)
-    return jnp.mod(x + momentum, _TURN), momentum
+    turn = jnp.asarray(_TURN, s.dtype)  # a Python number would enter jnp.mod as float64
+    momentum = jnp.mod(momentum + p["k"] * jnp.sin(x), turn)
+    return jnp.mod(x + momentum, turn), momentum
 
 
 standard_map = model(

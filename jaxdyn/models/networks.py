@@ -101,7 +101,7 @@ hebbian_pair = model(
             "m12 - m21 decays exactly as exp(-eta2 t); with equal ones an energy decreases, so that only fixed points "
             "attract",
             "u = 0: 1, 9 or 17 fixed points, changing at eta = 1.0084990198 and 2.0169980396",
-            "u = 0.1: 9 fixed points, 4 of them stable; from the default start r = 0.11521408, m = 0.0676658 at "
+            "u = 0.1: 9 fixed points, 5 of them stable; from the default start r = 0.11521408, m = 0.0676658 at "
             "t = 500, and r = 0.10243396, m = 0.01364053 in the end",
         ),
         dt=1.0,

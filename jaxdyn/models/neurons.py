@@ -239,7 +239,7 @@ wilson_cowan = model(
         ),
         known=(
             "with P = Q = 0 the rest state (0, 0) is a fixed point",
-            "default parameters: the fixed point (0.201748, 0.106889) is unstable inside a stable cycle of period 4.9958943",
+            "default parameters: stable cycle of period 4.9958943 about the unstable fixed point (0.201748, 0.106889)",
             "Hopf point at P = 1.87931320, frequency 2.66431323",
         ),
         dt=0.05,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from jaxdyn.plot._parts import symbol, with_unit
+from jaxdyn.plot._parts import logarithmic_ticks, symbol, with_unit, wrapped
 
 __all__ = ["Axis", "axis_of", "cell_edges", "is_logarithmic"]
 
@@ -32,9 +32,10 @@ class Axis:
         """Set scale, ticks and label of the `x` or `y` axis."""
         if self.logarithmic:
             getattr(ax, f"set_{which}scale")("log")
+            logarithmic_ticks(getattr(ax, f"{which}axis"), self.edges[0], self.edges[-1])
         if self.names:
             getattr(ax, f"set_{which}ticks")(self.centers, self.names)
-        getattr(ax, f"set_{which}label")(self.label)
+        getattr(ax, f"set_{which}label")(wrapped(self.label) if which == "y" else self.label)
 
 
 def axis_of(data: Any, dim: str, coordinate: str | None = None) -> Axis:

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.colors import BoundaryNorm, ListedColormap, Normalize
 from matplotlib.patches import Rectangle
 
 from jaxdyn.plot._axis import Axis, axis_of
-from jaxdyn.plot._parts import cased, failure_text, legend, legend_patch
+from jaxdyn.plot._parts import cased, draw, failure_text, legend, legend_patch, wrapped
 from jaxdyn.plot._slices import Slice, classes_of
 from jaxdyn.plot.style import CLASS_COLORS, DIVERGING, OKABE_ITO, SEQUENTIAL
 
@@ -42,9 +41,9 @@ def heat_map(
     if failed.any():
         _hatch(ax, across, up, failure_text(plane(piece.status)))
     if contour is not None:
-        _contour(ax, across, up, np.ma.masked_array(values.astype(float), failed), contour)
-    ax.set_xlim(across.edges[[0, -1]])
-    ax.set_ylim(up.edges[[0, -1]])
+        _contour(ax, across, up, np.ma.masked_array(values.astype(float), failed), contour, piece)
+    ax.set_xlim(across.edges[0], across.edges[-1])
+    ax.set_ylim(up.edges[0], up.edges[-1])
     legend(ax, **({"title": piece.label, "where": "right"} if names is not None else {"where": "above"}))
     return ax
 
@@ -88,7 +87,7 @@ def _numbers(ax: Axes, across: Axis, up: Axis, values: Any, piece: Slice, look: 
     below = bool(finite.size and low is not None and finite.min() < low)
     above = bool(finite.size and high is not None and finite.max() > high)
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
-    bar = ax.figure.colorbar(mesh, ax=ax, label=piece.label, extend=extend)
+    bar = ax.figure.colorbar(mesh, ax=ax, label=wrapped(piece.label), extend=extend)
     bar.outline.set_linewidth(0.5)  # type: ignore[operator]
 
 
@@ -106,7 +105,7 @@ def _classes(ax: Axes, across: Axis, up: Axis, values: Any, names: dict[int, str
     else:
         borders = [ordered[0] - 0.5, ordered[0] + 0.5]
     palette = ListedColormap([colors[code] for code in ordered])
-    norm = BoundaryNorm(borders, len(ordered)) if len(ordered) > 1 else mpl.colors.Normalize(*borders)
+    norm = BoundaryNorm(borders, len(ordered)) if len(ordered) > 1 else Normalize(borders[0], borders[1])
     ax.pcolormesh(across.edges, up.edges, codes, **({"cmap": palette, "norm": norm} | look))
     for code in present:
         legend_patch(ax, names[code], facecolor=colors[code], linewidth=0)
@@ -129,13 +128,15 @@ def _hatch(ax: Axes, across: Axis, up: Axis, label: str) -> None:
     legend_patch(ax, label, **_FAILED)
 
 
-def _contour(ax: Axes, across: Axis, up: Axis, values: Any, level: float) -> None:
+def _contour(ax: Axes, across: Axis, up: Axis, values: Any, level: float, piece: Slice) -> None:
     if min(values.shape) < 2:
         raise ValueError(f"contour needs at least 2 x 2 cells, the sweep has {values.shape[1]} x {values.shape[0]}")
     finite = values[np.isfinite(values)].compressed()
     if not finite.size or not finite.min() < level < finite.max():
         return  # no cell lies on the other side
     curve = ax.contour(across.centers, up.centers, np.ma.masked_invalid(values), levels=[level], colors="black")
-    curve.set(linewidths=1.2, path_effects=cased(1.2))
-    look = {"color": "black", "linewidth": 1.2, "path_effects": cased(1.2)}
-    ax.plot([], [], label=f"level {level:g}", **look)
+    dashes = (0, (3.5, 2))  # solid lines are for exact boundaries
+    curve.set(linewidths=1.2, linestyles=[dashes], path_effects=cased(1.2))
+    name = piece.chosen.get("exponent", "level").strip("$")
+    label = f"${name} = {level:g}$" if name != "level" else f"level {level:g}"
+    draw(ax, [], [], {"color": "black", "linewidth": 1.2, "linestyle": dashes, "label": label})

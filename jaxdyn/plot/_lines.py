@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from jaxdyn.analysis.stability import Stability
 from jaxdyn.plot._axis import Axis, axis_of
 from jaxdyn.plot._heat_map import class_colors
-from jaxdyn.plot._parts import MANY, failure_text, legend, line_colors
+from jaxdyn.plot._parts import MANY, draw, failure_text, legend, line_colors, wrapped
 from jaxdyn.plot._slices import Slice, classes_of, component_label
 from jaxdyn.plot.style import NEUTRAL, STABLE, UNSTABLE
 
@@ -34,14 +34,13 @@ def lines(piece: Slice, ax: Axes, dim: str, coordinate: str | None, look: dict[s
             _dots(ax, axis, columns, piece, dim, look)
         else:
             _curves(ax, axis, columns, piece, dim, look)
-    ax.set_ylabel(piece.label)
+    ax.set_ylabel(wrapped(piece.label))
     if failed.any():
         cross: dict[str, Any] = {"color": "0.45", "linestyle": "none", "marker": "x", "markersize": 4, "clip_on": False}
         label = failure_text(piece.status.to_numpy())
         ax.plot(axis.centers[failed], np.zeros(failed.sum()), transform=ax.get_xaxis_transform(), label=label, **cross)
-    if len(axis.centers) > 1:
-        ax.set_xlim(axis.centers[0], axis.centers[-1])
-    legend(ax, "above" if failed.any() and len(ax.get_legend_handles_labels()[0]) == 1 else "right")
+    ax.margins(x=0 if len(axis.centers) > 1 and names is None else 0.03)
+    legend(ax, "above")
     return ax
 
 
@@ -62,7 +61,7 @@ def _curves(ax: Axes, axis: Axis, columns: np.ndarray, piece: Slice, dim: str, l
     for i, color in enumerate(line_colors(count)):
         named = piece.extra and count <= MANY
         label = component_label(piece.values, piece.extra[0], i) if named else None
-        (line,) = ax.plot(axis.centers, columns[:, i], **({"color": color, "label": label} | isolated | look))
+        line = draw(ax, axis.centers, columns[:, i], {"color": color, "label": label} | isolated | look)
         if errors is not None:
             low, high = columns[:, i] - errors[:, i], columns[:, i] + errors[:, i]
             ax.fill_between(axis.centers, low, high, color=line.get_color(), alpha=0.25, linewidth=0)
@@ -75,7 +74,7 @@ def _dots(ax: Axes, axis: Axis, columns: np.ndarray, piece: Slice, dim: str, loo
     base: dict[str, Any] = {"linestyle": "none", "marker": "."}
     if piece.stability is None:
         small = {"color": "black", "markersize": 1.5, "markeredgewidth": 0, "rasterized": columns.size > 20_000}
-        ax.plot(x.ravel(), columns.ravel(), **(base | small | look))
+        draw(ax, x.ravel(), columns.ravel(), base | small | look)
         return
     codes = np.broadcast_to(_columns(piece.stability, piece, dim, axis), columns.shape)
     stable, neutral = np.isin(codes, _STABLE), np.isin(codes, _NEUTRAL)
@@ -87,7 +86,7 @@ def _dots(ax: Axes, axis: Axis, columns: np.ndarray, piece: Slice, dim: str, loo
     ):
         shown = mask & np.isfinite(columns)
         if shown.any():
-            ax.plot(x[shown], columns[shown], label=label, **(base | kind | look))
+            draw(ax, x[shown], columns[shown], {"label": label} | base | kind | look)
 
 
 def _classes(ax: Axes, axis: Axis, columns: np.ndarray, names: dict[int, str], look: dict[str, Any]) -> None:
@@ -97,6 +96,6 @@ def _classes(ax: Axes, axis: Axis, columns: np.ndarray, names: dict[int, str], l
     for row, code in enumerate(present):
         shown = columns == code
         dots = {"linestyle": "none", "marker": "o", "color": colors.get(code, "0.3")}
-        ax.plot(x[shown], np.full(shown.sum(), row), **(dots | look))
+        draw(ax, x[shown], np.full(shown.sum(), row), dots | look)
     ax.set_yticks(range(len(present)), [names.get(code, f"code {code}") for code in present])
     ax.set_ylim(-0.5, len(present) - 0.5 if present else 0.5)

@@ -1,21 +1,26 @@
 """Parts that several figures share: axes, words, legends, lines that show on every background."""
 
 import re
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from jaxdyn.errors import Status
 from jaxdyn.system import System, unknown_name
 
 _GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
+    "omega"
 ).split()
 _SYMBOL = re.compile(rf"({'|'.join(sorted(_GREEK, key=len, reverse=True))}|[A-Za-z])_?(\d+|(?<=_)\w+)?_?")
 
@@ -28,13 +33,17 @@ def axes_of(ax: Axes | None) -> Axes:
     return plt.subplots(layout="constrained")[1] if ax is None else ax
 
 
-def mathematics(name: str) -> str | None:
-    """Symbol of a short name without dollar signs (`sigma_w` gives `\\sigma_{w}`); None for words."""
+def mathematics(name: str, accent: str = "") -> str | None:
+    r"""Symbol of a short name without dollar signs (`sigma_w` gives `\sigma_{w}`); None for words.
+
+    An `accent`, such as `\dot`, is put over the letter.
+    """
     found = _SYMBOL.fullmatch(name)
     if not found:
         return None
     head, tail = found.groups()
     letter = f"\\{head}" if len(head) > 1 else head
+    letter = f"{accent}{{{letter}}}" if accent else letter
     return f"{letter}_{{{tail}}}" if tail else letter
 
 
@@ -47,6 +56,19 @@ def symbol(name: str) -> str:
 def with_unit(words: str, unit: Any = "1") -> str:
     """Label of an axis: the words, and the unit in brackets unless there is none."""
     return words if str(unit) in ("1", "", "None") else f"{words} ({unit})"
+
+
+def wrapped(label: str) -> str:
+    """Label of a vertical axis, broken into lines that are not longer than the axis."""
+    return textwrap.fill(label, 34, break_long_words=False, break_on_hyphens=False)
+
+
+def logarithmic_ticks(axis: Any, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis or color bar that name two or more values without crowding."""
+    if np.floor(np.log10(high)) - np.ceil(np.log10(low)) < 1:  # not two powers of ten
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def time_label(system: System | None, discrete: bool) -> str:
@@ -102,6 +124,11 @@ def line_colors(count: int) -> list[Any]:
     return list(mpl.colormaps["viridis"](np.linspace(0, 0.92, count)))
 
 
+def draw(ax: Axes, x: Any, y: Any, look: Mapping[str, Any]) -> Line2D:
+    """One line or set of markers."""
+    return ax.plot(x, y, **look)[0]
+
+
 def cased(width: float = 1.4, color: str = "white") -> list[Any]:
     """Path effects that put a rim under a line, so that it shows on every background."""
     return [Stroke(linewidth=width + 1.6, foreground=color), Normal()]
@@ -125,15 +152,19 @@ def legend(ax: Axes, where: str = "", **options: Any) -> None:
     if old is not None and old.get_title().get_text():
         options.setdefault("title", old.get_title().get_text())
     if where == "above":
-        options |= {
-            "loc": "lower left",
-            "bbox_to_anchor": (0, 1.01),
-            "borderaxespad": 0.2,
-            "ncols": min(2, len(handles)),
-        }
+        columns = _columns_that_fit(ax, [str(handle.get_label()) for handle in handles])
+        options |= {"loc": "lower left", "bbox_to_anchor": (0, 1.01), "borderaxespad": 0.2, "ncols": columns}
     elif where == "right":
         options |= {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0.2, "alignment": "left"}
     ax.legend(**options).set_label(where)
+
+
+def _columns_that_fit(ax: Axes, labels: Sequence[str]) -> int:
+    """Columns of a legend above the axes; one that is wider than the figure breaks the layout."""
+    width = 0.6 * ax.get_figure(root=True).get_figwidth() * 72  # type: ignore[union-attr]
+    size = float(FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points())
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    return int(np.clip(width / (size * (0.55 * longest + 3)), 1, min(4, len(labels))))
 
 
 def status_name(code: int) -> str:
@@ -147,7 +178,7 @@ def status_name(code: int) -> str:
 def failure_text(status: np.ndarray) -> str:
     """What failed and how often, for a legend; empty when nothing did."""
     codes, counts = np.unique(status[status != Status.OK], return_counts=True)
-    return ", ".join(
+    return ",\n".join(
         f"{status_name(int(code))} ({count} of {status.size})" for code, count in zip(codes, counts, strict=True)
     )
 

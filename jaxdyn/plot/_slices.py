@@ -18,7 +18,7 @@ _WORDS = {
     "kaplan_yorke_dimension": "Kaplan-Yorke dimension",
     "t": "time",
 }
-_RECORD_DIMS = ("exponent", "state", "point", "time", "sample", "block", "eigenvalue", "parameter")
+_RECORD_DIMS = ("exponent", "state", "point", "time", "sample", "block", "mode", "eigenvalue", "parameter")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +47,12 @@ class Slice:
     def label(self) -> str:
         """Words and unit of the variable."""
         words = self.values.attrs.get("long_name") or _WORDS.get(self.base) or symbol(self.name)
-        parts = ", ".join(text for text in self.chosen.values() if text)
-        return with_unit(f"{words} {parts}".strip(), self.values.attrs.get("units", "1"))
+        parts = dict(self.chosen)
+        if self.name.split("_")[-1] == "x" and not parts.get("state", "state").startswith("state"):
+            words = parts.pop("state")  # the state's own name says more than "x"
+        for text in parts.values():
+            words += f" {text}" if text.startswith("$") else f", {text}"
+        return with_unit(words, self.values.attrs.get("units", "1"))
 
     @property
     def failed(self) -> Any:
@@ -81,6 +85,11 @@ def cut(dataset: Any, variable: str, select: Mapping[str, Any] | None) -> Slice:
     for companion in ("found", "stability"):
         names[companion] = prefix + companion if prefix + companion in dataset.data_vars else None
     swept = _swept(dataset, variable, status)
+    if dataset[variable].dtype.kind not in "iufb":
+        raise ValueError(
+            f"{variable} has dtype {dataset[variable].dtype}, which no axis can show; "
+            f"draw a part of it: dataset.assign(part=dataset[{variable!r}].real), variable 'part'"
+        )
     part = dataset[[name for name in names.values() if name]]
     chosen: dict[str, str] = {}
     for key, value in (select or {}).items():
@@ -112,7 +121,7 @@ def first_component(piece: Slice) -> Slice:
 
 
 def component_label(data: Any, dim: str, index: int) -> str:
-    """One entry of a record's dimension in words: `$\\lambda_1$`, the name of a state, `point 0`."""
+    r"""One entry of a record's dimension in words: `$\lambda_1$`, the name of a state, `point 0`."""
     if dim == "exponent":
         return rf"$\lambda_{{{index + 1}}}$"
     if dim in data.coords and data.coords[dim].dtype.kind in "UOT":

@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from jaxdyn.plot._parts import cased, legend
+from jaxdyn.plot._parts import cased, draw, legend
 
 __all__ = ["boundary"]
 
@@ -34,7 +34,7 @@ def boundary(x: Any, y: Any, *, ax: Axes, label: str | None = None, **line: Any)
     look: dict[str, Any] = {"color": "black", "linewidth": width, "zorder": 4, "path_effects": cased(width)}
     if "lw" in line:
         look.pop("linewidth")
-    ax.plot(x, y, scalex=False, scaley=False, **(look | {"label": label} | line))
+    draw(ax, x, y, look | {"label": label, "scalex": False, "scaley": False} | line)
     if label is not None:
         legend(ax)
     return ax

@@ -10,7 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
 from jaxdyn.analysis.stability import stability_label
-from jaxdyn.plot._parts import as_list, axes_of, cased, legend, mathematics, state_index, state_label
+from jaxdyn.plot._parts import (
+    as_list,
+    axes_of,
+    cased,
+    legend,
+    logarithmic_ticks,
+    mathematics,
+    state_index,
+    state_label,
+    wrapped,
+)
 from jaxdyn.plot.style import OKABE_ITO
 from jaxdyn.plot.trajectories import phase_trajectory
 from jaxdyn.system import System, unknown_name
@@ -23,7 +33,18 @@ _FINE = 301  # points a side for nullclines
 _STREAM = 61  # points a side for streams, which are interpolated
 _ARROWS = 21  # arrows a side, for maps
 _DECADES = 3  # of speed that are told apart by color
-_SHAPES = {"node": "s", "focus": "o", "saddle": "D", "center": "o", "flip": "^", "marginal": "v", "undefined": "X"}
+_SHAPES = {
+    "saddle focus": "h",
+    "flip saddle": "d",
+    "saddle": "D",
+    "flip": "^",
+    "node": "s",
+    "focus": "o",
+    "center": "o",
+    "marginal": "v",
+    "undefined": "X",
+}
+"""Marker by the first of these words that the name of a class holds."""
 
 
 def phase_plane(
@@ -88,7 +109,7 @@ def phase_plane(
         raise ValueError(f"density must be positive, got {density}")
     start = system.with_state(**_known_states(system, others))
     ax = axes_of(ax)
-    (i, *_), (j, *_) = sides
+    i, j = sides[0][0], sides[1][0]
     if system.discrete:
         _arrows(ax, *_field(start, sides, t, max(3, round(_ARROWS * density))))
     else:
@@ -100,7 +121,9 @@ def phase_plane(
         _fixed_points(ax, fixed_points, sides)
     for which, (index, low, high) in zip("xy", sides, strict=True):
         getattr(ax, f"set_{which}lim")(low, high)
-        getattr(ax, f"set_{which}label")(state_label(index, system))
+        getattr(ax, f"set_{which}label")(
+            wrapped(state_label(index, system)) if which == "y" else state_label(index, system)
+        )
     legend(ax, "above")
     return ax
 
@@ -130,12 +153,12 @@ def _known_states(system: System, others: Mapping[str, float] | None) -> dict[st
     return dict(others or {})
 
 
-def _field(system: System, sides: Any, t: float, count: int) -> tuple[np.ndarray, ...]:
+def _field(system: System, sides: Any, t: float, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Grid axes and the two components of the displacement on the grid, (y, x)."""
-    (i, *xs), (j, *ys) = sides
-    across, up = np.linspace(*xs, count), np.linspace(*ys, count)
+    (i, left, right), (j, bottom, top) = sides
+    across, up = np.linspace(left, right, count), np.linspace(bottom, top, count)
     components = _evaluate(system, jnp.asarray(across, system.dtype), jnp.asarray(up, system.dtype), t, i, j)
-    return across, up, *(np.asarray(component, float) for component in components)
+    return across, up, np.asarray(components[0], float), np.asarray(components[1], float)
 
 
 @jax.jit
@@ -168,8 +191,7 @@ def _streams(ax: Axes, x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarra
     u, v = np.ma.masked_invalid(u), np.ma.masked_invalid(v)
     look: dict[str, Any] = {"linewidth": 0.7, "arrowsize": 0.6, "cmap": "viridis", "norm": norm, "zorder": 1}
     streams = ax.streamplot(x, y, u, v, color=speed, density=density, **look)
-    bar = ax.figure.colorbar(streams.lines, ax=ax, label="speed", extend=extend)
-    bar.outline.set_linewidth(0.5)  # type: ignore[operator]
+    _speed_bar(ax, streams.lines, "speed", extend)
 
 
 def _arrows(ax: Axes, x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarray) -> None:
@@ -182,8 +204,13 @@ def _arrows(ax: Axes, x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarray
     look: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": factor, "width": 0.004, "zorder": 1}
     u, v = np.ma.masked_invalid(u), np.ma.masked_invalid(v)
     arrows = ax.quiver(x, y, u, v, speed, norm=norm, cmap="viridis", **look)
-    bar = ax.figure.colorbar(arrows, ax=ax, label="displacement per step", extend=extend)
+    _speed_bar(ax, arrows, "displacement per step", extend)
+
+
+def _speed_bar(ax: Axes, colored: Any, label: str, extend: str) -> None:
+    bar = ax.figure.colorbar(colored, ax=ax, label=label, extend=extend)
     bar.outline.set_linewidth(0.5)  # type: ignore[operator]
+    logarithmic_ticks(bar.ax.yaxis, colored.norm.vmin, colored.norm.vmax)
 
 
 def _nullclines(
@@ -196,8 +223,11 @@ def _nullclines(
         curve = ax.contour(x, y, np.ma.masked_invalid(values), levels=[0.0], colors=[color], zorder=3)
         curve.set(linewidths=1.6, path_effects=cased(1.6))
         name = system.state_names[index]
-        inner = mathematics(name) or rf"\mathrm{{{name.replace('_', ' ')}}}"
-        label = rf"$\Delta {inner} = 0$" if system.discrete else rf"$\dot{{{inner}}} = 0$"
+        words = name.replace("_", r"\ ")
+        letters = rf"\mathrm{{{words}}}"
+        moved = rf"\Delta {mathematics(name) or letters}"
+        rate = mathematics(name, r"\dot") or rf"\mathrm{{d}}{letters}/\mathrm{{d}}t"
+        label = f"${moved if system.discrete else rate} = 0$"
         ax.plot([], [], color=color, linewidth=1.6, label=label)
 
 
@@ -220,8 +250,6 @@ def _fixed_points(ax: Axes, points: Any, sides: Any) -> None:
 def _marker(words: str) -> dict[str, Any]:
     """Marker of a class: filled if stable, open if unstable, half filled for saddles."""
     shape = next(shape for word, shape in _SHAPES.items() if word in words)
-    if "saddle" in words:
-        shape = "D"
     fill = "full" if words.startswith("stable") else "left" if "saddle" in words else "none"
     face = {"color": "black", "markerfacecoloralt": "white"}
     if fill == "none":

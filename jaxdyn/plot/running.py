@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from jaxdyn.plot._parts import MANY, axes_of, legend, line_colors, time_label, with_unit
+from jaxdyn.plot._parts import MANY, axes_of, legend, line_colors, logarithmic_ticks, time_label, with_unit
 from jaxdyn.system import System
 
 __all__ = ["convergence"]
@@ -42,7 +42,8 @@ def convergence(spectrum: Any, *, reference: Any = None, system: System | None =
     if running.ndim != 2 or time.shape != running.shape[:1] or final.shape != running.shape[1:]:
         raise ValueError(
             "expected the spectrum of one system, exponents (k,), running (block, k) and running_time (block,), got "
-            f"{final.shape}, {running.shape} and {time.shape}; pick one lane: jax.tree.map(lambda leaf: leaf[0], spectrum)"
+            f"{final.shape}, {running.shape} and {time.shape}; "
+            "pick one lane: jax.tree.map(lambda leaf: leaf[0], spectrum)"
         )
     if not time.size:
         raise ValueError("the spectrum holds no running values; take more than one block")
@@ -58,21 +59,22 @@ def convergence(spectrum: Any, *, reference: Any = None, system: System | None =
         ax.axhline(float(value), color="black", linestyle=(0, (4, 3)), linewidth=0.8, label=name)
     if time[0] > 0 and time[-1] > 30 * time[0]:
         ax.set_xscale("log")
+        logarithmic_ticks(ax.xaxis, time[0], time[-1])
     if time.size > 1:
         ax.set_xlim(time[0], time[-1])
     unit = system.about.time_unit if system is not None else "1"
     discrete = system is not None and system.discrete
     ax.set_xlabel(time_label(system, discrete))
     ax.set_ylabel(with_unit("running Lyapunov exponent", "1" if discrete or unit == "1" else f"1/{unit}"))
-    legend(ax, "right")
+    legend(ax, "above")
     return ax
 
 
 def value_with_error(value: float, error: float) -> str:
     """Number with its standard error, to two digits of the error: `0.906 ± 0.013`."""
     if not (np.isfinite(value) and np.isfinite(error)) or error <= 0:
-        return f"{value:.4g}"
+        return f"{value:.4g}".replace("-", "−")
     digits = max(0, 1 - int(np.floor(np.log10(error))))
     if digits > 9:
-        return f"{value:.9f}"
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
+        return f"{value:.9f}".replace("-", "−")
+    return f"{value:.{digits}f} ± {error:.{digits}f}".replace("-", "−")

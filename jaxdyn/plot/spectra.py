@@ -1,12 +1,13 @@
 """Eigenvalues in the complex plane."""
 
+import math
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
 
-from jaxdyn.plot._parts import axes_of, legend, with_unit
+from jaxdyn.plot._parts import axes_of, draw, legend, with_unit
 from jaxdyn.plot.style import NEUTRAL, STABLE, UNSTABLE
 
 __all__ = ["eigenvalues"]
@@ -64,26 +65,32 @@ def eigenvalues(
     ):
         if mask.any():
             name = f"{label} ({mask.sum()})"
-            ax.plot(finite[mask].real, finite[mask].imag, linestyle="none", markersize=size, label=name, **look)
+            draw(
+                ax,
+                np.real(finite[mask]),
+                np.imag(finite[mask]),
+                {"linestyle": "none", "markersize": size, "label": name} | look,
+            )
     if finite.size < points.size:
         ax.plot([], [], linestyle="none", label=f"not finite ({points.size - finite.size})")
     ax.set_aspect("equal", adjustable="datalim")
     ax.set_xlabel(with_unit(r"Re $\lambda$", unit))
     ax.set_ylabel(with_unit(r"Im $\lambda$", unit))
-    legend(ax, "right")
+    ax.margins(0.15)
+    legend(ax, "above")
     return ax
 
 
 def _growth(values: np.ndarray, dtype: Any, discrete: bool, tolerance: float | None) -> np.ndarray:
     """Growth of each eigenvalue, with neutral ones set to 0."""
-    if tolerance is None:
-        inexact = np.issubdtype(dtype, np.inexact)
-        tolerance = float(np.finfo(dtype if inexact else np.float64).eps) ** 0.5
-    size = np.abs(values)
+    inexact = np.issubdtype(dtype, np.inexact)
+    rounding = float(np.finfo(dtype if inexact else np.float64).eps)
+    tolerance = math.sqrt(rounding) if tolerance is None else tolerance
+    size: np.ndarray = np.abs(values)
     if discrete:
         growth, within = np.log(np.maximum(size, np.finfo(float).tiny)), tolerance
     else:
-        growth, within = values.real, tolerance * (size.max() or 1.0)
+        growth, within = np.real(values), tolerance * (size.max(initial=0.0) or 1.0)
     return np.where(np.abs(growth) <= within, 0.0, growth)
 
 

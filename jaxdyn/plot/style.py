@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import matplotlib as mpl
+from cycler import cycler
 
 __all__ = ["OKABE_ITO", "PAPER", "style"]
 
@@ -54,7 +55,7 @@ PAPER: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.7,
-    "axes.prop_cycle": mpl.cycler(color=OKABE_ITO),
+    "axes.prop_cycle": cycler(color=OKABE_ITO),
     "xtick.major.width": 0.7,
     "ytick.major.width": 0.7,
     "xtick.minor.width": 0.5,
@@ -90,7 +91,8 @@ def style(**settings: Any) -> Iterator[None]:
     ...     matplotlib.rcParams["pdf.fonttype"]
     42
     """
-    with mpl.rc_context(PAPER | {_setting(name): value for name, value in settings.items()}):
+    chosen: Any = PAPER | {_setting(name): value for name, value in settings.items()}
+    with mpl.rc_context(chosen):
         yield
 
 

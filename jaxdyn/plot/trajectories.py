@@ -10,6 +10,7 @@ from jaxdyn.errors import Status
 from jaxdyn.plot._parts import (
     MANY,
     axes_of,
+    draw,
     legend,
     line_colors,
     state_index,
@@ -20,6 +21,7 @@ from jaxdyn.plot._parts import (
     symbol,
     time_label,
     with_unit,
+    wrapped,
 )
 from jaxdyn.system import System
 
@@ -83,9 +85,9 @@ def trajectory(
         ax.plot(t, x[:, i], **({"color": color, "label": label} | look | line))
     _mark_failure(ax, result, t, x)
     ax.set_xlabel(time_label(system, discrete))
-    ax.set_ylabel(state_label(chosen[0], system) if len(chosen) == 1 else _common_label(chosen, system, units))
+    ax.set_ylabel(wrapped(state_label(chosen[0], system) if len(chosen) == 1 else _common_label(chosen, system, units)))
     ax.margins(x=0)
-    legend(ax, "right")
+    legend(ax, "above")
     return ax
 
 
@@ -98,7 +100,7 @@ def phase_trajectory(
     ax: Axes | None = None,
     **line: Any,
 ) -> Axes:
-    """Curve of a trajectory in the plane of two states; its start is a dot.
+    """Curve of a trajectory in the plane of two states; its start is a cross.
 
     Parameters
     ----------
@@ -125,14 +127,14 @@ def phase_trajectory(
     look: dict[str, Any] = {"linestyle": "none", "marker": ".", "markersize": 2} if discrete else {}
     (curve,) = ax.plot(points[:, column], points[:, row], **(look | line))
     if not discrete:
-        start = {"marker": "o", "linestyle": "none", "zorder": curve.get_zorder()}
-        ax.plot(*points[0, [column, row]], **start, color=curve.get_color())
+        start = {"marker": "x", "linestyle": "none", "zorder": curve.get_zorder(), "color": curve.get_color()}
+        draw(ax, points[0, column], points[0, row], start)
     if int(result.status) != Status.OK:
         curve.set_label(f"ends: {status_name(int(result.status))}")
     if ax.get_legend() is not None or not str(curve.get_label()).startswith("_"):
         legend(ax)
     ax.set_xlabel(ax.get_xlabel() or state_label(column, system))
-    ax.set_ylabel(ax.get_ylabel() or state_label(row, system))
+    ax.set_ylabel(ax.get_ylabel() or wrapped(state_label(row, system)))
     return ax
 
 

@@ -110,7 +110,7 @@ def test_stability_boundary_of_the_descent_agrees_with_eigenvalues():
     def multipliers(point, **params):
         return jaxdyn.eigenvalues(system.with_params(**params), point)
 
-    values = jax.vmap(multipliers)(points, tau=tau, sigma_k=sk, sigma_w=sw, gamma_k=gk, gamma_w=gw)
+    values = jax.jit(jax.vmap(multipliers))(points, tau=tau, sigma_k=sk, sigma_w=sw, gamma_k=gk, gamma_w=gw)
     np.testing.assert_allclose(values.imag, 0, atol=1e-12)  # always real
     np.testing.assert_array_equal(jaxdyn.spectral_radius(values) < 1, stable)
     assert 100 < stable.sum() < stable.size - 100
@@ -152,7 +152,7 @@ def test_error_shrinks_by_the_spectral_radius():
 
 
 def test_two_cycle_beyond_the_flip():
-    """gamma_k = 2.001, gamma_w = 0.9: points and multipliers of the stable 2-cycle; half-amplitude near sqrt(.0005)."""
+    """gamma_k = 2.001, gamma_w = 0.9: points and multipliers of the stable 2-cycle; amplitude sqrt(.0005)."""
     system = two_learner_descent(gamma_k=2.001, gamma_w=0.9)
     # The slow multiplier 0.996 needs ln(1e-9)/ln(0.996) = 5200 steps of the second iterate.
     x = np.asarray(jaxdyn.trajectory(system, n_steps=12000, save=jaxdyn.Every(12000)).x[-1])
@@ -168,8 +168,13 @@ def test_two_cycle_loses_stability_at_the_next_doubling():
     system = two_learner_descent(gamma_k=2.2618586260, gamma_w=0.9)
     twice = jaxdyn.nth_iterate(system, 2)
     x = jaxdyn.final_state(system.with_params(gamma_k=2.2), n_steps=2000).x
+
+    @jax.jit
+    def newton(x):
+        return x - jnp.linalg.solve(jaxdyn.jacobian(twice, x) - jnp.eye(2), twice.displacement(0, x))
+
     for _ in range(30):
-        x = x - jnp.linalg.solve(jaxdyn.jacobian(twice, x) - jnp.eye(2), twice.displacement(0, x))
+        x = newton(x)
     assert float(jnp.abs(system.displacement(0, x)).max()) > 0.1  # a 2-cycle, not the fixed point
     # The rate is known to 1e-10; a multiplier moves by about ten times as much.
     assert float(jnp.min(jaxdyn.eigenvalues(twice, x).real)) == pytest.approx(-1, abs=1e-8)
@@ -219,7 +224,7 @@ def test_grid_of_rates(start, params, converged, elsewhere, diverged):
     for _ in range(8):
         run = end_on_grid(two_learner_descent(x0=start * (1 + 1e-14 * random.standard_normal(2)), **params))
         far.append(np.asarray(run.status) == jaxdyn.Status.NON_FINITE)
-        near.append(np.linalg.norm(run.x - minimum(**params), axis=1) < 1e-6)
+        near.append(np.linalg.norm(np.asarray(run.x) - minimum(**params), axis=1) < 1e-6)
     assert converged + elsewhere + diverged == GAMMA_K.size
     for cells, count in ((near, converged), (far, diverged)):
         chance = np.mean(cells, axis=0)
@@ -231,7 +236,7 @@ def test_grid_of_rates(start, params, converged, elsewhere, diverged):
 
 def test_grid_converges_exactly_where_the_minimum_is_stable():
     run = end_on_grid(two_learner_descent())
-    near = np.linalg.norm(run.x - minimum(), axis=1) < 1e-6
+    near = np.linalg.norm(np.asarray(run.x) - minimum(), axis=1) < 1e-6
     np.testing.assert_array_equal(near, (GAMMA_K < 2 - 1e-9) & (GAMMA_W < 2 - 1e-9))  # 39^2 cells
 
 

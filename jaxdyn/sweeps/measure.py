@@ -1,0 +1,124 @@
+"""What is computed in a cell: measures, and their results as named arrays."""
+
+import dataclasses
+import functools
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxdyn._types import Array
+from jaxdyn.errors import Status
+from jaxdyn.sweeps.grid import place
+from jaxdyn.system import System
+
+__all__ = ["Cell", "Variable", "describe_measure"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """One array that a measure returns: where its name comes from, and what its own axes are called."""
+
+    name: str
+    prefix: str = ""
+    dims: tuple[str, ...] | None = None
+    is_detail: bool = False
+    is_coordinate: bool = False
+
+    def axes(self, ndim: int) -> tuple[str, ...]:
+        """Names of the variable's own axes; a trajectory's final state lacks the leading `time`."""
+        if self.dims is None or ndim > len(self.dims):
+            return tuple(f"{self.name}_axis{i}" for i in range(ndim))
+        return self.dims[len(self.dims) - ndim :]
+
+
+class Cell:
+    """Function of (system, swept values, cell number) that gives named arrays, `status` among them.
+
+    Tracing it fills `variables`, what is known about each array.
+    """
+
+    def __init__(self, measure: Any, keep: tuple[str, ...] | None, seed: int) -> None:
+        self.measures = dict(measure) if isinstance(measure, Mapping) else {"": measure}
+        self.takes_key = {name: _takes_key(function) for name, function in self.measures.items()}
+        self.keep, self.seed = keep, seed
+        self.variables: dict[str, Variable] = {}
+
+    def __call__(self, system: System, values: Mapping[str, Array], number: Array) -> dict[str, Array]:
+        system = place(system, values)
+        named: dict[str, Array] = {}
+        for prefix, function in self.measures.items():
+            # One key per cell, from the seed and the cell's number only: chunks and devices do not matter.
+            key = {"key": jax.random.fold_in(jax.random.key(self.seed), number)} if self.takes_key[prefix] else {}
+            for variable, value in _flatten(function(system, **key), prefix, prefix):
+                self.variables[variable.name] = variable
+                named[variable.name] = jnp.asarray(value)
+        if not named:
+            raise ValueError("the measure returned nothing; return a record, a dict of arrays or an array")
+        status = _worst_status(named)
+        return {name: value for name, value in named.items() if self.keep is None or name in self.keep} | {
+            "status": status
+        }
+
+
+def _flatten(result: Any, name: str, prefix: str) -> Iterator[tuple[Variable, Any]]:
+    """Named arrays of a result; names in nested records and dicts are joined with underscores."""
+    if dataclasses.is_dataclass(result) and not isinstance(result, type):
+        for field in dataclasses.fields(result):
+            value, meta = getattr(result, field.name), field.metadata
+            if value is None or meta.get("static", False):
+                continue
+            full = _join(name, field.name)
+            if "dims" in meta:
+                yield Variable(full, prefix, meta["dims"], meta.get("detail", False), "coordinate" in meta), value
+            else:
+                yield from _flatten(value, full, prefix)
+    elif isinstance(result, Mapping):
+        for key, value in result.items():
+            yield from _flatten(value, _join(name, str(key)), prefix)
+    elif isinstance(result, tuple | list) or result is None:
+        raise TypeError(f"a measure returns a record, a dict of arrays or an array, got {type(result).__name__}")
+    else:
+        yield Variable(name or "value", prefix), result
+
+
+def _worst_status(named: Mapping[str, Array]) -> Array:
+    """The worst status among the records; without any, nan in a result counts as NON_FINITE."""
+    codes = [v for name, v in named.items() if name.split("_")[-1] == "status" and v.dtype == jnp.int8 and not v.ndim]
+    if codes:
+        return functools.reduce(jnp.maximum, codes)
+    bad = [jnp.any(jnp.isnan(v)) for v in named.values() if jnp.issubdtype(v.dtype, jnp.inexact)]
+    failed = functools.reduce(jnp.logical_or, bad, jnp.array(False))
+    return jnp.where(failed, int(Status.NON_FINITE), int(Status.OK)).astype(jnp.int8)
+
+
+def describe_measure(measure: Any) -> str:
+    """One line about a measure, for the provenance of a data set."""
+    if isinstance(measure, Mapping):
+        return json.dumps({name: describe_measure(function) for name, function in measure.items()})
+    if isinstance(measure, functools.partial):
+        words = [*map(repr, measure.args), *(f"{name}={value!r}" for name, value in measure.keywords.items())]
+        return f"{describe_measure(measure.func)}({', '.join(words)})"
+    name = getattr(measure, "__qualname__", type(measure).__name__)
+    if "<" not in name:
+        return f"{getattr(measure, '__module__', '')}.{name}"
+    try:
+        return " ".join(inspect.getsource(measure).split())
+    except (OSError, TypeError):
+        return name
+
+
+def _takes_key(function: Any) -> bool:
+    if not callable(function):
+        raise TypeError(f"a measure is a function of one system, got {type(function).__name__}")
+    try:
+        return "key" in inspect.signature(function).parameters
+    except ValueError:
+        return False
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}_{name}" if prefix else name

@@ -1,0 +1,185 @@
+"""Plan of a sweep: its compiled chunk, the arrays it fills, and the fingerprint that names it."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import platform
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdyn._types import Array
+from jaxdyn.errors import Status
+from jaxdyn.sweeps.grid import Grid, Region
+from jaxdyn.sweeps.measure import Cell, Variable
+from jaxdyn.system import System, unknown_name
+
+__all__ = ["Layout", "Plan", "make_plan", "n_workers"]
+
+# Lanes of one chunk unless memory is shorter. Larger chunks are slower on a CPU (they leave its caches)
+# and make progress and resume coarse; an accelerator needs many lanes to be full.
+MAX_LANES = {"cpu": 4096}
+MAX_LANES_ELSEWHERE = 1 << 18
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """One array of the data set: its own axes (behind those of the grid), and its type."""
+
+    name: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def fill(self) -> Any:
+        """Value of cells that are not computed."""
+        if self.name == "status":
+            return np.int8(Status.NOT_RUN)
+        return self.dtype.type(np.nan if self.dtype.kind in "fc" else 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Everything needed to compute any region of the grid."""
+
+    system: System
+    grid: Grid
+    chunk: tuple[int, ...]
+    layouts: tuple[Layout, ...]
+    coordinates: dict[str, tuple[tuple[str, ...], np.ndarray[Any, Any]]]
+    compiled: Any
+    fingerprint: dict[str, str]
+
+    def compute(self, region: Region) -> dict[str, np.ndarray[Any, Any]]:
+        """Results of a region, cropped to it, in host memory."""
+        values, numbers = self.grid.cells(region, self.chunk)
+        result = self.compiled(self.system, values, numbers)
+        crop = tuple(slice(0, r.stop - r.start) for r in region)
+        return {name: np.asarray(array).reshape(*self.chunk, *array.shape[1:])[crop] for name, array in result.items()}
+
+
+def n_workers() -> int:
+    """Chunks in flight: one for each core of a CPU; two on an accelerator, so that copying overlaps computing."""
+    return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 2
+
+
+def make_plan(
+    system: System, grid: Grid, measure: Any, keep: tuple[str, ...] | None, seed: int, lanes: int | None, budget: int
+) -> Plan:
+    """Trace the measure, choose what is kept, choose the chunk, compile it."""
+    sample = {target: jnp.asarray(array[0]) for axis in grid.axes for target, array in axis.values.items()}
+    probe = Cell(measure, None, seed)
+    shapes = jax.eval_shape(probe, system, sample, jnp.uint32(0))
+    names = _kept(probe.variables, keep)
+    dims = _unique_dims(probe.variables, shapes)
+    coordinates = {}
+    for name in [n for n in names if probe.variables[n].is_coordinate]:
+        cell = Cell(measure, (name,), seed)
+        if _is_constant(cell, name, system, sample):
+            names.remove(name)
+            value = np.asarray(jax.jit(cell)(system, sample, jnp.uint32(0))[name])
+            label = dims[name][0] if value.ndim == 1 else name
+            coordinates[label] = (dims[name], value)
+    cell = Cell(measure, tuple(names), seed)
+    layouts = tuple(
+        Layout(name, dims.get(name, ()), shapes[name].shape, np.dtype(shapes[name].dtype))
+        for name in dict.fromkeys([*names, "status"])
+    )
+    chunk, compiled = _compile(cell, system, grid, layouts, lanes, budget)
+    return Plan(system, grid, chunk, layouts, coordinates, compiled, _fingerprint(cell, system, grid, sample))
+
+
+def _kept(variables: dict[str, Variable], keep: tuple[str, ...] | None) -> list[str]:
+    if keep is None:
+        return [name for name, variable in variables.items() if not variable.is_detail]
+    for name in keep:
+        if name not in variables:
+            raise ValueError(f"the measure gives nothing called {unknown_name(name, list(variables))}")
+    return [name for name in variables if name in keep]
+
+
+def _unique_dims(variables: dict[str, Variable], shapes: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Axis names of each variable; where two measures disagree on a length, the axis takes the measure's name."""
+    lengths: dict[str, set[int]] = {}
+    for name, variable in variables.items():
+        for dim, length in zip(variable.axes(shapes[name].ndim), shapes[name].shape, strict=True):
+            lengths.setdefault(dim, set()).add(length)
+
+    def rename(dim: str, variable: Variable) -> str:
+        return f"{variable.prefix}_{dim}" if len(lengths[dim]) > 1 and variable.prefix else dim
+
+    return {
+        name: tuple(rename(dim, variable) for dim in variable.axes(shapes[name].ndim))
+        for name, variable in variables.items()
+    }
+
+
+def _is_constant(cell: Cell, name: str, system: System, sample: dict[str, Array]) -> bool:
+    """Whether the result depends on no swept value: vmap refuses to leave a dependent one unbatched."""
+
+    def pick(values: dict[str, Array]) -> Array:
+        return cell(system, values, jnp.uint32(0))[name]
+
+    try:
+        jax.eval_shape(jax.vmap(pick, out_axes=None), {k: v[None] for k, v in sample.items()})
+    except ValueError:
+        return False
+    return True
+
+
+def _compile(
+    cell: Cell, system: System, grid: Grid, layouts: tuple[Layout, ...], lanes: int | None, budget: int
+) -> tuple[tuple[int, ...], Any]:
+    """Compile the chunk; unless the caller chose its size, shrink it until the workers fit the memory budget."""
+    automatic = lanes is None
+    if lanes is None:
+        lane_bytes = sum(layout.dtype.itemsize * math.prod(layout.shape) for layout in layouts)
+        most = MAX_LANES.get(jax.default_backend(), MAX_LANES_ELSEWHERE)
+        lanes = max(1, min(most, budget // max(1, 2 * lane_bytes * n_workers()), -(-grid.size // n_workers())))
+    batched = jax.jit(jax.vmap(cell, in_axes=(None, 0, 0)))
+    while True:
+        chunk = grid.chunk_shape(lanes)
+        values, numbers = grid.cells(next(grid.regions(chunk)), chunk)
+        compiled = batched.lower(system, values, numbers).compile()
+        needed = _bytes(compiled) * n_workers()
+        if not automatic or needed <= budget or lanes == 1:
+            return chunk, compiled
+        lanes = max(1, min(lanes // 2, lanes * budget // needed))
+
+
+def _bytes(compiled: Any) -> int:
+    usage = compiled.memory_analysis()
+    return 0 if usage is None else int(usage.temp_size_in_bytes + usage.output_size_in_bytes)
+
+
+def _fingerprint(cell: Cell, system: System, grid: Grid, sample: dict[str, Array]) -> dict[str, str]:
+    """Digests of all that decides the numbers: a store with another one belongs to another sweep."""
+    number = jnp.uint32(0)
+    traced = jax.make_jaxpr(cell)(system, sample, number)
+    code = [jax.jit(cell).lower(system, sample, number).as_text(), *traced.consts]
+    values = [array for axis in grid.axes for pair in axis.values.items() for array in pair]
+    leaves = [*system.params.keys(), *jax.tree.leaves(system)]
+    where = {"jax": jax.__version__, "numpy": np.__version__, "machine": platform.machine()}
+    device = jax.devices()[0]
+    return {
+        "equations and measure": _digest(code),
+        "parameters and start": _digest(leaves),
+        "grid": _digest([*grid.dims, *values]),
+        "environment": json.dumps({**where, "device": device.device_kind}, sort_keys=True),
+    }
+
+
+def _digest(parts: list[Any]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            digest.update(part.encode())
+        else:
+            array = np.asarray(part)
+            digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()[:32]
