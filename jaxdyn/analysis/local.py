@@ -125,7 +125,7 @@ def _eigenvalues_of_two(matrix: Array) -> Array:
 
 
 def _eigenvalues_on_host(matrix: Array) -> Array:
-    dtype = jnp.result_type(matrix.dtype, jnp.complex64)
+    dtype = np.result_type(matrix.dtype, np.complex64)
     shape = jax.ShapeDtypeStruct(matrix.shape[:-1], dtype)
     return jax.pure_callback(
         lambda m: np.linalg.eigvals(np.asarray(m)).astype(dtype), shape, matrix, vmap_method="expand_dims"

@@ -44,7 +44,7 @@ def heat_map(
         _contour(ax, across, up, np.ma.masked_array(values.astype(float), failed), contour, piece)
     ax.set_xlim(across.edges[0], across.edges[-1])
     ax.set_ylim(up.edges[0], up.edges[-1])
-    legend(ax, **({"title": piece.label, "where": "right"} if names is not None else {"where": "above"}))
+    legend(ax, title=piece.label if names is not None else None)
     return ax
 
 

@@ -39,8 +39,9 @@ def lines(piece: Slice, ax: Axes, dim: str, coordinate: str | None, look: dict[s
         cross: dict[str, Any] = {"color": "0.45", "linestyle": "none", "marker": "x", "markersize": 4, "clip_on": False}
         label = failure_text(piece.status.to_numpy())
         ax.plot(axis.centers[failed], np.zeros(failed.sum()), transform=ax.get_xaxis_transform(), label=label, **cross)
-    ax.margins(x=0 if len(axis.centers) > 1 and names is None else 0.03)
-    legend(ax, "above")
+    connected = names is None and not set(piece.extra) & set(_DOTS)
+    ax.margins(x=0 if connected and len(axis.centers) > 1 else 0.02)
+    legend(ax)
     return ax
 
 

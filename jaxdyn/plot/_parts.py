@@ -1,7 +1,6 @@
 """Parts that several figures share: axes, words, legends, lines that show on every background."""
 
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,9 +57,21 @@ def with_unit(words: str, unit: Any = "1") -> str:
     return words if str(unit) in ("1", "", "None") else f"{words} ({unit})"
 
 
-def wrapped(label: str) -> str:
+def visible_length(text: str) -> int:
+    r"""Number of letters that are printed: `$\lambda_{1}$` has two."""
+    return len(re.sub(r"[${}_^]", "", re.sub(r"\\[a-zA-Z]+", "x", text)))
+
+
+def wrapped(label: str, width: int = 34) -> str:
     """Label of a vertical axis, broken into lines that are not longer than the axis."""
-    return textwrap.fill(label, 34, break_long_words=False, break_on_hyphens=False)
+    lines = [""]
+    for word in label.split(" "):
+        longer = f"{lines[-1]} {word}".lstrip()
+        if lines[-1] and visible_length(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
 
 
 def logarithmic_ticks(axis: Any, low: float, high: float) -> None:
@@ -139,32 +150,43 @@ def legend_patch(ax: Axes, label: str, **look: Any) -> None:
     ax.add_artist(Rectangle((0, 0), 0, 0, transform=ax.transAxes, label=label, **look))
 
 
-def legend(ax: Axes, where: str = "", **options: Any) -> None:
-    """Legend of everything that carries a label, placed `inside`, `above` or at the `right` of the axes.
-
-    A legend that is drawn again stays where it was.
-    """
-    handles, _ = ax.get_legend_handles_labels()
+def legend(ax: Axes, title: str | None = None) -> None:
+    """Legend above the axes of everything that carries a label; drawn again, it keeps its title."""
+    handles, labels = ax.get_legend_handles_labels()
     if not handles:
         return
     old = ax.get_legend()
-    where = where or (old.get_label() if old is not None else "") or "inside"  # type: ignore[assignment]
-    if old is not None and old.get_title().get_text():
-        options.setdefault("title", old.get_title().get_text())
-    if where == "above":
-        columns = _columns_that_fit(ax, [str(handle.get_label()) for handle in handles])
-        options |= {"loc": "lower left", "bbox_to_anchor": (0, 1.01), "borderaxespad": 0.2, "ncols": columns}
-    elif where == "right":
-        options |= {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0.2, "alignment": "left"}
-    ax.legend(**options).set_label(where)
+    ax.legend(
+        title=title or (old.get_title().get_text() if old is not None else None) or None,
+        loc="lower left",
+        bbox_to_anchor=(0, _height_above(ax)),
+        borderaxespad=0.2,
+        alignment="left",
+        columnspacing=1.2,
+        frameon=False,
+        ncols=_columns_that_fit(ax, labels),
+    )
 
 
 def _columns_that_fit(ax: Axes, labels: Sequence[str]) -> int:
-    """Columns of a legend above the axes; one that is wider than the figure breaks the layout."""
-    width = 0.6 * ax.get_figure(root=True).get_figwidth() * 72  # type: ignore[union-attr]
+    """Columns of a legend above the axes; one that is wider than the axes would squeeze them."""
+    points = 72 * ax.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
+    width = 1.1 * points * ax.get_position(original=True).width
     size = float(FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points())
-    longest = max(len(line) for label in labels for line in label.split("\n"))
-    return int(np.clip(width / (size * (0.55 * longest + 3)), 1, min(4, len(labels))))
+    lengths = [max(visible_length(line) for line in label.split("\n")) for label in labels]
+    for count in range(min(4, len(labels)), 1, -1):
+        columns = [max(part) for part in np.array_split(lengths, count)]
+        # A letter is about 0.55 of the font size wide; the key and the gap take four more font sizes.
+        if size * (0.55 * sum(columns) + 4 * count) <= width:
+            return count
+    return 1
+
+
+def _height_above(ax: Axes) -> float:
+    """Where a legend above the axes begins: higher when a power of ten stands there."""
+    formatter = ax.yaxis.get_major_formatter()
+    formatter.format_ticks(list(ax.yaxis.get_majorticklocs()))
+    return 1.08 if formatter.get_offset() else 1.01
 
 
 def status_name(code: int) -> str:

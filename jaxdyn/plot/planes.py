@@ -124,7 +124,7 @@ def phase_plane(
         getattr(ax, f"set_{which}label")(
             wrapped(state_label(index, system)) if which == "y" else state_label(index, system)
         )
-    legend(ax, "above")
+    legend(ax)
     return ax
 
 

@@ -66,7 +66,7 @@ def convergence(spectrum: Any, *, reference: Any = None, system: System | None =
     discrete = system is not None and system.discrete
     ax.set_xlabel(time_label(system, discrete))
     ax.set_ylabel(with_unit("running Lyapunov exponent", "1" if discrete or unit == "1" else f"1/{unit}"))
-    legend(ax, "above")
+    legend(ax)
     return ax
 
 

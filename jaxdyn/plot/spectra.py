@@ -77,7 +77,7 @@ def eigenvalues(
     ax.set_xlabel(with_unit(r"Re $\lambda$", unit))
     ax.set_ylabel(with_unit(r"Im $\lambda$", unit))
     ax.margins(0.15)
-    legend(ax, "above")
+    legend(ax)
     return ax
 
 

@@ -87,7 +87,7 @@ def trajectory(
     ax.set_xlabel(time_label(system, discrete))
     ax.set_ylabel(wrapped(state_label(chosen[0], system) if len(chosen) == 1 else _common_label(chosen, system, units)))
     ax.margins(x=0)
-    legend(ax, "above")
+    legend(ax)
     return ax
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+from collections import OrderedDict
 from typing import Any
 
 import jax
@@ -53,7 +54,20 @@ class Plan:
     layouts: tuple[Layout, ...]
     coordinates: dict[str, tuple[tuple[str, ...], np.ndarray[Any, Any]]]
     compiled: Any
-    fingerprint: dict[str, str]
+    program: str
+    """Digest of the compiled chunk's code: equations, measure, options, dtypes."""
+
+    def fingerprint(self) -> dict[str, str]:
+        """Digests of all that decides the numbers: a store with another one belongs to another sweep."""
+        values = [array for axis in self.grid.axes for pair in axis.values.items() for array in pair]
+        where = {"jax": jax.__version__, "machine": platform.machine(), "device": jax.devices()[0].device_kind}
+        return {
+            "chunk": json.dumps(self.chunk),
+            "equations and measure": self.program,
+            "parameters and start": _digest([*self.system.params.keys(), *jax.tree.leaves(self.system)]),
+            "grid": _digest([*self.grid.dims, *values]),
+            "environment": json.dumps(where, sort_keys=True),
+        }
 
     def compute(self, region: Region) -> dict[str, np.ndarray[Any, Any]]:
         """Results of a region, cropped to it, in host memory."""
@@ -90,8 +104,8 @@ def make_plan(
         Layout(name, dims.get(name, ()), shapes[name].shape, np.dtype(shapes[name].dtype))
         for name in dict.fromkeys([*names, "status"])
     )
-    chunk, compiled = _compile(cell, system, grid, layouts, lanes, budget)
-    return Plan(system, grid, chunk, layouts, coordinates, compiled, _fingerprint(cell, system, grid, sample))
+    chunk, program, compiled = _compile(cell, system, grid, layouts, lanes, budget)
+    return Plan(system, grid, chunk, layouts, coordinates, compiled, program)
 
 
 def _kept(variables: dict[str, Variable], keep: tuple[str, ...] | None) -> list[str]:
@@ -134,7 +148,7 @@ def _is_constant(cell: Cell, name: str, system: System, sample: dict[str, Array]
 
 def _compile(
     cell: Cell, system: System, grid: Grid, layouts: tuple[Layout, ...], lanes: int | None, budget: int
-) -> tuple[tuple[int, ...], Any]:
+) -> tuple[tuple[int, ...], str, Any]:
     """Compile the chunk; unless the caller chose its size, shrink it until the workers fit the memory budget."""
     automatic = lanes is None
     if lanes is None:
@@ -145,33 +159,31 @@ def _compile(
     while True:
         chunk = grid.chunk_shape(lanes)
         values, numbers = grid.cells(next(grid.regions(chunk)), chunk)
-        compiled = batched.lower(system, values, numbers).compile()
+        program, compiled = _compiled_once(batched.lower(system, values, numbers))
         needed = _bytes(compiled) * n_workers()
         if not automatic or needed <= budget or lanes == 1:
-            return chunk, compiled
+            return chunk, program, compiled
         lanes = max(1, min(lanes // 2, lanes * budget // needed))
+
+
+_COMPILED: OrderedDict[str, Any] = OrderedDict()
+
+
+def _compiled_once(lowered: Any) -> tuple[str, Any]:
+    """Compiled program of this process, found by its code: a repeated sweep compiles nothing."""
+    # Arrays that a measure closes over stand in the text, or beside it where JAX passes them as arguments.
+    beside = getattr(getattr(lowered, "_lowering", None), "const_args", ())
+    program = _digest([lowered.as_text(), str(jax.devices()[0]), *beside])
+    if program not in _COMPILED:
+        _COMPILED[program] = lowered.compile()
+        if len(_COMPILED) > 16:
+            _COMPILED.popitem(last=False)
+    return program, _COMPILED[program]
 
 
 def _bytes(compiled: Any) -> int:
     usage = compiled.memory_analysis()
     return 0 if usage is None else int(usage.temp_size_in_bytes + usage.output_size_in_bytes)
-
-
-def _fingerprint(cell: Cell, system: System, grid: Grid, sample: dict[str, Array]) -> dict[str, str]:
-    """Digests of all that decides the numbers: a store with another one belongs to another sweep."""
-    number = jnp.uint32(0)
-    traced = jax.make_jaxpr(cell)(system, sample, number)
-    code = [jax.jit(cell).lower(system, sample, number).as_text(), *traced.consts]
-    values = [array for axis in grid.axes for pair in axis.values.items() for array in pair]
-    leaves = [*system.params.keys(), *jax.tree.leaves(system)]
-    where = {"jax": jax.__version__, "numpy": np.__version__, "machine": platform.machine()}
-    device = jax.devices()[0]
-    return {
-        "equations and measure": _digest(code),
-        "parameters and start": _digest(leaves),
-        "grid": _digest([*grid.dims, *values]),
-        "environment": json.dumps({**where, "device": device.device_kind}, sort_keys=True),
-    }
 
 
 def _digest(parts: list[Any]) -> str:

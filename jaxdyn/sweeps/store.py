@@ -108,7 +108,7 @@ class ZarrSink:
 def stored_chunk(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
     """Chunk of the sweep that made this store, or None if there is no store yet."""
     manifest = _manifest(Path(path))
-    return None if manifest is None else tuple(manifest["chunk"])
+    return None if manifest is None else tuple(json.loads(manifest["chunk"]))
 
 
 def _create(path: Path, plan: Plan, attributes: dict[str, Any]) -> Any:
@@ -134,12 +134,11 @@ def _create(path: Path, plan: Plan, attributes: dict[str, Any]) -> Any:
             attributes=variable_attributes(layout, plan.system),
         )
     names = [name for name in coordinates(plan) if name not in plan.grid.dims]
-    manifest = {"fingerprint": plan.fingerprint, "chunk": list(plan.chunk)}
-    group.attrs.update({**attributes, "coordinates": " ".join(names), MANIFEST: json.dumps(manifest)})
+    group.attrs.update({**attributes, "coordinates": " ".join(names), MANIFEST: json.dumps(plan.fingerprint())})
     return group
 
 
-def _manifest(path: Path) -> dict[str, Any] | None:
+def _manifest(path: Path) -> dict[str, str] | None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return None
     import zarr
@@ -153,11 +152,10 @@ def _manifest(path: Path) -> dict[str, Any] | None:
 
 
 def _check_same_sweep(path: Path, plan: Plan) -> None:
-    manifest = _manifest(path)
-    stored = (manifest or {}).get("fingerprint", {})
-    different = [part for part, digest in plan.fingerprint.items() if stored.get(part) != digest]
-    if not different and manifest and tuple(manifest["chunk"]) != plan.chunk:
-        different = [f"chunk {tuple(manifest['chunk'])} against {plan.chunk}"]
+    stored = _manifest(path) or {}
+    different = [part for part, digest in plan.fingerprint().items() if stored.get(part) != digest]
+    if "chunk" in different:  # the rest would differ only because of it
+        different = [f"chunk ({stored.get('chunk')} in the store, {plan.fingerprint()['chunk']} asked for)"]
     if different:
         raise ValueError(
             f"{path} belongs to another sweep; it differs in: {', '.join(different)}; "

@@ -93,7 +93,7 @@ def test_hh_derivatives_at_the_removable_singularities(x64, order):
     forward, backward = lambda v: hh_rates(system, v), lambda v: hh_rates(system, v)
     for _ in range(order):
         forward, backward = jax.jacfwd(forward), jax.jacrev(backward)
-    for nested in (forward, backward):
+    for nested in (jax.jit(forward), jax.jit(backward)):
         # du/dV = -1/10 for both; alpha_n carries a factor 0.1
         wanted = taylor * (-0.1) ** order
         np.testing.assert_allclose(nested(jnp.float64(25.0))[0], wanted, atol=16 * EPS)
@@ -115,7 +115,9 @@ def test_hh_opening_rates_are_smooth_everywhere(x64, dtype):
         # u is rounded (and, far out, exp(u) multiplies that by |u|): some ulp of the result.
         tolerance = 16 * float(jnp.finfo(dtype).eps) * (1 + np.abs(u))
         wanted = factor / exprel(u)
-        assert np.all(np.abs(np.asarray(rates(v)[:, column], np.float64) - wanted) <= tolerance * (np.abs(wanted) + factor))
+        assert np.all(
+            np.abs(np.asarray(rates(v)[:, column], np.float64) - wanted) <= tolerance * (np.abs(wanted) + factor)
+        )
         slope = np.asarray(slopes(v)[:, column], np.float64)
         exact = factor * _slope(u) * -0.1
         # The quotient's derivative cancels to u^2/2 of its terms: 1/0.1 more rounding at the seam.

@@ -119,7 +119,7 @@ def test_ml_steady_states(settings):
         (HOPF_SET, (7.0, 9.0), 212.0188161, 7.80066, (1e-7, 1e-5)),
         (SNIC_SET, (0.0, 12.0), 97.787888964, None, (1e-9, 0)),
         (SNIC_SET | {"phi": 0.067}, (0.0, 12.0), 97.6461639, None, (1e-7, 0)),
-        (SNIC_SET | {"phi": 0.23}, (-15.0, 12.0), 36.3162175, None, (1e-7, 0)),
+        (SNIC_SET | {"phi": 0.23}, (2.0, 8.0), 36.3162175, None, (1e-7, 0)),
     ],
 )
 def test_ml_hopf_points(settings, bracket, current, v, digits):

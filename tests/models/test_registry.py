@@ -110,7 +110,8 @@ def test_the_field_is_finite_at_the_start_and_in_the_box(name):
     ranges = [state.range for state in states] * (system.dim // len(states))
     low, high = np.array(ranges, np.float32).T
     points = jnp.asarray(np.random.default_rng(0).uniform(low, high, (64, system.dim)), system.dtype)
-    fields, jacobians = jax.vmap(lambda x: (system(0, x), jax.jacfwd(lambda y: system(0, y))(x)))(points)
+    both = jax.jit(jax.vmap(lambda x: (system(0, x), jax.jacfwd(lambda y: system(0, y))(x))))
+    fields, jacobians = both(points)
     assert np.all(np.isfinite(fields)) and np.all(np.isfinite(jacobians))
 
 
@@ -121,7 +122,6 @@ def test_the_dtype_holds(x64, name, dtype):
     system = small(name, dtype=dtype)
     assert system.dtype == dtype and all(leaf.dtype == dtype for leaf in jax.tree.leaves(system.params))
     time = system.time(0, 0.1, 1)
-    assert system.field(time, system.x0, system.params) is not None
     closed = jax.make_jaxpr(system)(time, system.x0)
     assert system(time, system.x0).dtype == dtype
     if dtype == jnp.float32:
@@ -133,7 +133,8 @@ def test_jit_agrees_with_eager(name):
     system = small(name)
     eager, compiled = system(0, system.x0), jax.jit(lambda s, x: s(0, x))(system, system.x0)
     # Fused multiply-adds round differently: some ulp of the largest term, bounded by the sum of absolute slopes.
-    slopes = np.abs(jax.jacfwd(lambda y: system(0, y))(system.x0)) @ np.abs(system.x0)
+    jacobian = jax.jit(jax.jacfwd(lambda y: system(0, y)))(system.x0)
+    slopes = np.abs(jacobian) @ np.abs(system.x0)
     tolerance = 16 * np.finfo(np.float32).eps * (np.abs(eager) + slopes + 1)
     assert np.all(np.abs(np.asarray(eager) - np.asarray(compiled)) <= tolerance)
 

@@ -1,0 +1,207 @@
+"""The battery: what every model, method and analysis must pass. A new one is one line in a list.
+
+Values are compared in float64 within sqrt(eps): a wrong lane, parameter or order of operations is many
+orders of magnitude above it, the different rounding of two compilations of a few steps as many below.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+
+import jaxdyn
+from jaxdyn._record import record, static
+
+N_STEPS = 4
+SMALL = {"n": 6}
+"""Sizes of models that come in any size."""
+
+MODELS = {
+    name: {option: SMALL[option] for option in model.options if option in SMALL}
+    for name, model in jaxdyn.models.REGISTRY.items()
+}
+"""Options of every model of the library."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Analysis:
+    """A function of a system; `applies_to` says of which."""
+
+    name: str
+    run: Callable[[Any], Any]
+    applies_to: Callable[[Any], bool] = lambda system: True
+
+
+def is_flow(system: Any) -> bool:
+    return not system.discrete
+
+
+def step_of(system: Any) -> dict[str, Any]:
+    """Keyword of the step, as users of flows and maps write it."""
+    return {} if system.discrete else {"dt": system.about.dt}
+
+
+def advance(method: Any = None) -> Callable[[Any], Any]:
+    return lambda system: jaxdyn.final_state(system, n_steps=N_STEPS, method=method, **step_of(system))
+
+
+ANALYSES = [
+    Analysis("final_state", advance()),
+    Analysis("final_state_euler", advance(jaxdyn.Euler()), is_flow),
+    Analysis("final_state_heun", advance(jaxdyn.Heun()), is_flow),
+    Analysis("final_state_tsit5", advance(jaxdyn.Tsit5()), is_flow),
+    Analysis("trajectory", lambda s: jaxdyn.trajectory(s, n_steps=N_STEPS, save=jaxdyn.Every(2), t0=1, **step_of(s))),
+    Analysis("jacobian", jaxdyn.jacobian),
+    Analysis("eigenvalues", jaxdyn.eigenvalues),
+    Analysis("linearize", jaxdyn.linearize),
+    Analysis("lyapunov_spectrum", lambda s: jaxdyn.lyapunov_spectrum(s, n_steps=N_STEPS, n_exponents=1, **step_of(s))),
+]
+
+
+def build(name: str, dtype: Any = None) -> Any:
+    return jaxdyn.models.REGISTRY[name](**MODELS[name], dtype=dtype)
+
+
+def cases() -> list[Any]:
+    """Every model with every analysis that applies to it."""
+    import pytest
+
+    return [
+        pytest.param(name, analysis, id=f"{name}-{analysis.name}")
+        for name in MODELS
+        for analysis in ANALYSES
+        if analysis.applies_to(build(name))
+    ]
+
+
+def nudged(system: Any, amount: float) -> Any:
+    """The same system with every parameter and state moved a little, each by another factor."""
+    leaves, tree = jax.tree.flatten((system.params, system.x0))
+    moved = [
+        leaf * (1 + amount * (1 + 0.1 * i)) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+        for i, leaf in enumerate(leaves)
+    ]
+    params, x0 = jax.tree.unflatten(tree, moved)
+    return dataclasses.replace(system, params=params, x0=x0)
+
+
+def assert_same(got: Any, expected: Any) -> None:
+    """Leaf by leaf: integers equal, floats within sqrt(eps) of the largest one beside them."""
+    assert jax.tree.structure(got) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        a, b = np.asarray(a), np.asarray(b)
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        if a.dtype.kind not in "fc":
+            np.testing.assert_array_equal(a, b)
+            continue
+        tolerance = float(np.finfo(a.dtype).eps) ** 0.5
+        size = np.max(np.abs(b), where=np.isfinite(b), initial=0)
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * size)
+
+
+@record
+class Counted:
+    """A field that counts how often Python runs it, which is once a trace."""
+
+    field: Any
+    calls: list[None] = static()
+
+    def __call__(self, t: Any, x: Any, params: Any) -> Any:
+        self.calls.append(None)
+        return self.field(t, x, params)
+
+
+class Calls(list):
+    """A list that is hashable by identity, so that it may sit in a pytree's static part."""
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+def check_transformations(analysis: Analysis, system: Any) -> None:
+    """Jit equals eager, new values of parameters and start cost no retrace, vmap equals a loop."""
+    counted = dataclasses.replace(system, field=Counted(system.field, Calls()))
+    lanes = [counted, nudged(counted, 1e-3), nudged(counted, -1e-2)]
+    jitted = jax.jit(analysis.run)
+    first = jitted(lanes[0])
+    n_traces = len(counted.field.calls)
+    assert n_traces > 0
+    results = [first, *map(jitted, lanes[1:])]
+    assert len(counted.field.calls) == n_traces, "new parameter values were traced again"
+    assert_different(*results[:2])
+    with jax.disable_jit():
+        assert_same(first, analysis.run(counted))
+    together = jax.jit(jax.vmap(analysis.run))(jax.tree.map(lambda *leaves: jnp.stack(leaves), *lanes))
+    for i, result in enumerate(results):
+        assert_same(jax.tree.map(lambda leaf, i=i: leaf[i], together), result)
+
+
+def assert_different(first: Any, second: Any) -> None:
+    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
+    assert any(not np.array_equal(a, b) for a, b in pairs), "other values gave the same result"
+
+
+def check_gradient(system: Any, method: Any = None) -> None:
+    """Reverse and forward derivatives with respect to all parameters and the start equal finite differences."""
+    run = advance(method)
+    weights = jnp.cos(jnp.arange(system.dim, dtype=system.dtype))
+
+    def scalar(amount: Any) -> Any:
+        return weights @ run(nudged(system, amount)).x
+
+    def of_leaves(params: Any, x0: Any) -> Any:
+        return weights @ run(dataclasses.replace(system, params=params, x0=x0)).x
+
+    floating = {name: value for name, value in system.params.items() if jnp.issubdtype(value.dtype, jnp.floating)}
+    gradient = jax.jit(jax.grad(lambda p, x0: of_leaves(system.params | p, x0), argnums=(0, 1)))(floating, system.x0)
+    direction = jax.jvp(lambda a: nudged(system, a), (0.0,), (1.0,))[1]
+    along = ({name: direction.params[name] for name in floating}, direction.x0)
+    reverse = sum(jnp.vdot(g, d) for g, d in zip(*map(jax.tree.leaves, (gradient, along)), strict=True))
+    value, forward = jax.jit(lambda a: jax.jvp(scalar, (a,), (1.0,)))(0.0)
+    difference, error = extrapolated_derivative(jax.jit(scalar), float(jnp.abs(weights) @ jnp.abs(run(system).x)))
+    size = abs(float(forward)) + abs(float(value))
+    assert error <= 1e-5 * size, "the finite difference is too rough to say anything"
+    assert abs(float(forward) - difference) <= error
+    assert abs(float(reverse) - float(forward)) <= 1e-10 * size  # the same sums in another order
+
+
+def extrapolated_derivative(f: Callable[[float], Any], scale: float) -> tuple[float, float]:
+    """Derivative at 0 by central differences with Richardson's extrapolation, and a bound of its error.
+
+    The bound is the correction of the extrapolation, larger than what it leaves, and the rounding of f
+    (100 operations on numbers of size `scale`) over the step.
+    """
+    h = 1e-4
+    coarse, fine = (float(f(s) - f(-s)) / (2 * s) for s in (h, h / 2))
+    return (4 * fine - coarse) / 3, abs(fine - coarse) + 100 * 2.2e-16 * scale / h
+
+
+def check_precision(analysis: Analysis, name: str) -> None:
+    """Float32 stays float32 and float64 stays float64, in the result and everywhere on the way to it."""
+    with jax.enable_x64(True):
+        for dtype, foreign in ((jnp.float32, ("f64[", "c128[")), (jnp.float64, ("f32[", "c64["))):
+            system = build(name, dtype)
+            jaxpr, result = jax.make_jaxpr(analysis.run, return_shape=True)(system)
+            bits = jnp.finfo(dtype).bits
+            for leaf in jax.tree.leaves(result):
+                kind = np.dtype(leaf.dtype).kind
+                assert kind not in "fc" or leaf.dtype.itemsize * 8 == bits * (2 if kind == "c" else 1)
+            lines = [line for line in str(jaxpr).splitlines() if any(word in line for word in foreign)]
+            assert not lines, f"{lines[0]} in a {np.dtype(dtype)} program"
+    with jax.enable_x64(False):
+        for leaf in jax.tree.leaves(jax.eval_shape(analysis.run, build(name))):
+            assert leaf.dtype.itemsize <= (8 if np.dtype(leaf.dtype).kind == "c" else 4)
+
+
+def check_lowering(system: Any) -> None:
+    """The trajectory lowers for the accelerators, without a call of the host."""
+    leaves, tree = jax.tree.flatten(system)
+    run = jax.jit(lambda *values: advance()(jax.tree.unflatten(tree, values)).x)
+    exported = export.export(run, platforms=["cuda", "tpu"])(*leaves)
+    assert exported.platforms == ("cuda", "tpu")
+    assert [aval.shape for aval in exported.out_avals] == [(system.dim,)]
+    assert "callback" not in exported.mlir_module()

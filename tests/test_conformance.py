@@ -1,0 +1,24 @@
+"""Every model with every method and analysis, through the battery of `conformance.py`."""
+
+import conformance
+import pytest
+
+
+@pytest.mark.parametrize(("name", "analysis"), conformance.cases())
+def test_jit_vmap_and_eager_agree_and_new_values_cost_no_retrace(name, analysis, x64):
+    conformance.check_transformations(analysis, conformance.build(name))
+
+
+@pytest.mark.parametrize(("name", "analysis"), conformance.cases())
+def test_precision_is_kept(name, analysis):
+    conformance.check_precision(analysis, name)
+
+
+@pytest.mark.parametrize("name", conformance.MODELS)
+def test_gradients_equal_finite_differences(name, x64):
+    conformance.check_gradient(conformance.build(name))
+
+
+@pytest.mark.parametrize("name", conformance.MODELS)
+def test_trajectories_lower_for_accelerators(name):
+    conformance.check_lowering(conformance.build(name))
