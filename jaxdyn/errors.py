@@ -63,7 +63,7 @@ def raise_if_failed(result: Any) -> Any:
     >>> jaxdyn.raise_if_failed(spun)
     Traceback (most recent call last):
     ...
-    jaxdyn.errors.FailedLanesError: 1 of 1 lanes failed; the first is NON_FINITE; use a smaller dt, another x0, or other parameters
+    jaxdyn.errors.FailedLanesError: 1 of 1 lanes failed; the first is NON_FINITE; use a smaller dt, ...
     """
     status = np.asarray(result["status"] if isinstance(result, Mapping) else result.status)
     failed = np.argwhere(status != Status.OK)

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from jaxdyn._record import coordinate, labelled, record, static
-from jaxdyn._types import Array, ArrayLike, Int, Scalar, Shaped, is_concrete
+from jaxdyn._types import Array, ArrayLike, Int, Shaped, is_concrete
 from jaxdyn.errors import Status
 from jaxdyn.methods import RK4, Iterate, Method
 from jaxdyn.system import System
@@ -208,7 +208,7 @@ class _Walk:
 
 @functools.partial(jax.jit, static_argnames="n_steps")
 def _trajectory(
-    system: System, method: Method, t0: ArrayLike, dt: Scalar, n_steps: int, save: Every | Final
+    system: System, method: Method, t0: ArrayLike, dt: Array, n_steps: int, save: Every | Final
 ) -> Trajectory:
     def step(walk: _Walk) -> _Walk:
         t = system.time(t0, dt, walk.i)

@@ -51,6 +51,12 @@ class About:
     duration: float = 1000.0
     """A time (steps, for maps) that gives useful averages."""
 
+    def symbol(self, name: str) -> Symbol | None:
+        """What is said of a state or parameter; a family `x1 ... xn` speaks for all of its members."""
+        symbols = {symbol.name: symbol for symbol in (*self.params, *self.states)}
+        families = {key.split()[0].rstrip("0123456789"): value for key, value in symbols.items() if " ... " in key}
+        return symbols.get(name, families.get(name.rstrip("0123456789")))
+
 
 @record
 class System:
@@ -83,7 +89,8 @@ class System:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={_brief(value)}" for name, value in self.params.items())
-        return f"{type(self).__name__}({self.about.name}: {values}; start {', '.join(self.state_names[:6])}={_brief(self.x0)})"
+        start = f"start ({', '.join(self.state_names[:6])}{', ...' if self.dim > 6 else ''})={_brief(self.x0)}"
+        return f"{type(self).__name__}({self.about.name}: {values}; {start})"
 
     def displacement(self, t: ArrayLike, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
         """Quantity that is zero at a fixed point: dx/dt of a flow, f(x) - x of a map."""

@@ -49,6 +49,10 @@ def advance(method: Any = None) -> Callable[[Any], Any]:
     return lambda system: jaxdyn.final_state(system, n_steps=N_STEPS, method=method, **step_of(system))
 
 
+def has_a_box(system: Any) -> bool:
+    return all(symbol.range is not None for symbol in system.about.states)
+
+
 ANALYSES = [
     Analysis("final_state", advance()),
     Analysis("final_state_euler", advance(jaxdyn.Euler()), is_flow),
@@ -58,6 +62,7 @@ ANALYSES = [
     Analysis("jacobian", jaxdyn.jacobian),
     Analysis("eigenvalues", jaxdyn.eigenvalues),
     Analysis("linearize", jaxdyn.linearize),
+    Analysis("fixed_points", lambda s: jaxdyn.fixed_points(s, n_starts=6, max_points=3), has_a_box),
     Analysis("lyapunov_spectrum", lambda s: jaxdyn.lyapunov_spectrum(s, n_steps=N_STEPS, n_exponents=1, **step_of(s))),
 ]
 

@@ -120,9 +120,8 @@ def fixed_points(
 
 def _box(system: System, box: Any) -> np.ndarray[Any, Any]:
     """(dim, 2) bounds from what the caller gave and what the model knows."""
-    known = {symbol.name: symbol.range for symbol in system.about.states}
-    if len(known) == 1 and system.dim > 1:  # one symbol speaks for all units of a network
-        known = dict.fromkeys(system.state_names, next(iter(known.values())))
+    symbols = {name: system.about.symbol(name) for name in system.state_names}
+    known = {name: symbol.range for name, symbol in symbols.items() if symbol}
     if box is not None and not isinstance(box, Mapping):
         bounds = np.asarray(box, float)
         if bounds.shape != (system.dim, 2):
@@ -134,7 +133,8 @@ def _box(system: System, box: Any) -> np.ndarray[Any, Any]:
         intervals = [(box or {}).get(name, known.get(name)) for name in system.state_names]
         missing = [name for name, interval in zip(system.state_names, intervals, strict=True) if interval is None]
         if missing:
-            raise ValueError(f"no interval known for {', '.join(missing)}; give box={{'{missing[0]}': (low, high), ...}}")
+            known_for = f"no interval known for {', '.join(missing)}"
+            raise ValueError(f"{known_for}; give box={{'{missing[0]}': (low, high), ...}}")
         bounds = np.asarray(intervals, float)
     if not np.all(np.isfinite(bounds)) or not np.all(bounds[:, 0] < bounds[:, 1]):
         raise ValueError(f"box needs finite low < high for each state, got {bounds.tolist()}")

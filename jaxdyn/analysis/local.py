@@ -106,7 +106,7 @@ def matrix_eigenvalues(matrix: Float[Array, "n n"]) -> Complex[Array, " n"]:
     finite = jnp.all(jnp.isfinite(matrix))
     safe = jnp.where(finite, matrix, jnp.zeros_like(matrix))
     values = lax.platform_dependent(safe, tpu=_eigenvalues_on_host, default=jnp.linalg.eigvals)
-    return jnp.where(finite, values, jnp.nan)
+    return jnp.where(finite, values, jnp.asarray(jnp.nan, values.dtype))
 
 
 def _eigenvalues_of_two(matrix: Array) -> Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._record import detail, labelled, record
-from jaxdyn._types import Array, ArrayLike, Float, Int, Scalar, is_concrete
+from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete
 from jaxdyn.analysis.orthonormal import orthonormalize
 from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.integrate import march, method_of, repeat, resolve_steps
@@ -213,7 +213,7 @@ class _Sum:
 
 @functools.partial(jax.jit, static_argnames=("counts", "sum_check"))
 def _spectrum(
-    system: System, method: Method, dt: Scalar, counts: tuple[int, int, int, int], sum_check: bool
+    system: System, method: Method, dt: Array, counts: tuple[int, int, int, int], sum_check: bool
 ) -> LyapunovSpectrum:
     n_transient, n_intervals, qr_every, k = counts
     interval = functools.partial(_interval, system, method, dt, qr_every, sum_check)
@@ -227,7 +227,8 @@ def _spectrum(
     head = repeat(interval, start, rest) if rest else start
     end, sums = march(interval, head, n_blocks=n_blocks, block=block, observe=lambda c: c.growth.total)
     sums = jnp.concatenate([head.growth.total[None], sums])
-    times = dt * qr_every * (rest + block * jnp.arange(1, n_blocks + 1)).astype(dt.dtype)
+    intervals = rest + block * jnp.arange(1, n_blocks + 1)
+    times = jnp.multiply(dt * qr_every, intervals.astype(dt.dtype))
     exponents = sums[-1] / times[-1]
     order = jnp.argsort(-exponents)
     std_error = _standard_error(jnp.diff(sums, axis=0) / (dt * qr_every * block))
@@ -246,7 +247,7 @@ def _spectrum(
     )
 
 
-def _interval(system: System, method: Method, dt: Scalar, qr_every: int, sum_check: bool, c: _Tangent) -> _Tangent:
+def _interval(system: System, method: Method, dt: Array, qr_every: int, sum_check: bool, c: _Tangent) -> _Tangent:
     """`qr_every` steps of state and frame, then one orthonormalisation."""
 
     def step(c: _Tangent) -> _Tangent:

@@ -85,16 +85,16 @@ def stability(
     'stable focus'
     """
     values = jnp.asarray(eigenvalues)
-    tolerance = float(jnp.finfo(values.real.dtype).eps) ** 0.5 if tolerance is None else tolerance
+    within = float(jnp.finfo(values.real.dtype).eps) ** 0.5 if tolerance is None else float(tolerance)
     size = jnp.abs(values)
     largest = jnp.max(size, axis=-1, keepdims=True)
     if discrete:
-        growth, neutral_within = jnp.log(jnp.where(size > 0, size, jnp.finfo(size.dtype).tiny)), tolerance
+        growth, neutral_within = jnp.log(jnp.where(size > 0, size, jnp.finfo(size.dtype).tiny)), within
     else:
-        growth, neutral_within = values.real, tolerance * jnp.where(largest > 0, largest, 1)
+        growth, neutral_within = values.real, within * jnp.where(largest > 0, largest, 1)
     grows, shrinks = growth > neutral_within, growth < -neutral_within
     neutral = ~grows & ~shrinks
-    is_complex = jnp.abs(values.imag) > tolerance * jnp.where(size > 0, size, 1)
+    is_complex = jnp.abs(values.imag) > within * jnp.where(size > 0, size, 1)
     flips = (values.real < 0) & ~is_complex if discrete else jnp.zeros_like(grows)
     code = _code(grows, shrinks, neutral, is_complex, flips)
     defined = jnp.all(jnp.isfinite(values.real) & jnp.isfinite(values.imag), axis=-1)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from jaxdyn._record import record
-from jaxdyn._types import Array, Float, Scalar
+from jaxdyn._types import Array, Float
 
 __all__ = ["Iterate", "Method", "Rhs", "Step"]
 
@@ -24,11 +24,11 @@ class Step:
 class Method(Protocol):
     """A way to take one step. It holds no state and never loops over time."""
 
-    def init(self, rhs: Rhs, t: Scalar, x: Array) -> Any:
+    def init(self, rhs: Rhs, t: Array, x: Array) -> Any:
         """Carry before the first step."""
         ...
 
-    def step(self, rhs: Rhs, t: Scalar, x: Array, dt: Scalar, carry: Any) -> Step:
+    def step(self, rhs: Rhs, t: Array, x: Array, dt: Array, carry: Any) -> Step:
         """Advance `x` from `t` to `t + dt`."""
         ...
 

@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 
 from jaxdyn._record import record, static
-from jaxdyn._types import Array, Scalar
+from jaxdyn._types import Array
 from jaxdyn.methods.method import Rhs, Step
 
 __all__ = ["RK4", "Euler", "ExplicitRungeKutta", "Heun", "Tableau", "Tsit5"]
@@ -84,11 +84,11 @@ class ExplicitRungeKutta:
         """Order of convergence."""
         return self.tableau.order
 
-    def init(self, rhs: Rhs, t: Scalar, x: Array) -> Array | None:
+    def init(self, rhs: Rhs, t: Array, x: Array) -> Array | None:
         """First stage, where the tableau reuses it; nothing otherwise."""
         return rhs(t, x) if self.tableau.reuses_last else None
 
-    def step(self, rhs: Rhs, t: Scalar, x: Array, dt: Scalar, carry: Array | None) -> Step:
+    def step(self, rhs: Rhs, t: Array, x: Array, dt: Array, carry: Array | None) -> Step:
         """Advance `x` from `t` to `t + dt`; the error estimate is per step."""
         tableau = self.tableau
         stages: list[Array] = [rhs(t, x) if carry is None else carry]

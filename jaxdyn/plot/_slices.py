@@ -70,7 +70,7 @@ def variable_of(dataset: Any, variable: str | None) -> str:
             raise ValueError(f"the data set has no variable {unknown_name(variable, names)}")
         return variable
     for name in names:
-        if not name.endswith(_COMPANIONS):
+        if not name.endswith(_COMPANIONS) and name.split("_")[-1] != "t":
             return name
     raise ValueError(f"the data set has nothing to draw; its variables: {', '.join(names) or 'none'}")
 
@@ -137,6 +137,8 @@ def position(data: Any, variable: str, key: str, value: Any) -> tuple[str, int]:
         raise ValueError(f"select: {variable} has no dimension {unknown_name(key, list({*dims, *along}))}")
     dim = key if key in dims else along[key]
     coordinate = data.coords[key].values if key in data.coords else None
+    if np.ndim(value) or not isinstance(value, str | int | float | np.generic):
+        raise ValueError(f"select: {key!r} takes one value, got {value!r}; cut ranges with dataset.sel(...) first")
     swept = coordinate is not None and dim not in _RECORD_DIMS
     if isinstance(value, str) or swept:
         return dim, _by_value(key, value, coordinate)

@@ -58,9 +58,7 @@ class Grid:
         """Boxes that tile the grid; those at the far edges are cropped."""
         counts = [-(-n // c) for n, c in zip(self.shape, chunk, strict=True)]
         for index in np.ndindex(*counts):
-            yield tuple(
-                slice(i * c, min((i + 1) * c, n)) for i, c, n in zip(index, chunk, self.shape, strict=True)
-            )
+            yield tuple(slice(i * c, min((i + 1) * c, n)) for i, c, n in zip(index, chunk, self.shape, strict=True))
 
     def cells(self, region: Region, chunk: tuple[int, ...]) -> tuple[dict[str, np.ndarray[Any, Any]], Any]:
         """Values per target and cell numbers of a region, padded to the full chunk by repeating edge cells."""

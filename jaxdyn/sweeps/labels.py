@@ -48,11 +48,10 @@ def coordinates(plan: Plan) -> dict[str, tuple[tuple[str, ...], np.ndarray[Any, 
 
 
 def _swept(system: System, grid: Grid) -> dict[str, Any]:
-    symbols = {s.name: s for s in (*system.about.states, *system.about.params)}
     found: dict[str, Any] = {}
     for axis in grid.axes:
         for target, values in axis.values.items():
-            symbol = symbols.get(target)
+            symbol = system.about.symbol(target)
             start = "start of " if target not in system.params else ""
             attrs = {
                 "units": symbol.unit if symbol else "1",

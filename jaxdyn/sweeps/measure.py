@@ -48,6 +48,7 @@ class Cell:
         self.variables: dict[str, Variable] = {}
 
     def __call__(self, system: System, values: Mapping[str, Array], number: Array) -> dict[str, Array]:
+        """Results of one cell."""
         system = place(system, values)
         named: dict[str, Array] = {}
         for prefix, function in self.measures.items():
