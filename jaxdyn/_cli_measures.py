@@ -1,27 +1,21 @@
-"""What is typed for `jaxdyn sweep`, turned into a system, a grid, a measure, a figure and a summary."""
+"""What is typed for `jaxdyn sweep`, turned into a system, a grid and a measure."""
 
 import dataclasses
 import functools
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 import jaxdyn
 from jaxdyn import models
-from jaxdyn.errors import Status
-from jaxdyn.sweeps.measure import Cell
 from jaxdyn.system import System, unknown_name
 
-__all__ = ["Request", "draw", "grid_of", "measure_of", "rehearse", "summary", "system_of"]
+__all__ = ["Request", "grid_of", "measure_of", "named", "system_of"]
 
 METHODS = {"rk4": jaxdyn.RK4, "tsit5": jaxdyn.Tsit5, "heun": jaxdyn.Heun, "euler": jaxdyn.Euler}
-FIGURES = (".png", ".pdf", ".svg")
 LEADING = 10
 """Exponents of a system of more than `MANY_STATES` states, unless asked otherwise: all of them take hours."""
 MANY_STATES = 64
@@ -63,9 +57,15 @@ def system_of(request: Request) -> System:
     if request.system not in models.REGISTRY:
         raise ValueError(f"no system {unknown_name(request.system, list(models.REGISTRY))}")
     model = models.REGISTRY[request.system]
-    words = _named(request.assignments, "--set", "NAME=VALUE")
-    options = {name: _option(name, words.pop(name), default) for name, default in model.options.items() if name in words}
-    if request.seed is not None and "seed" in model.options and options.setdefault("seed", request.seed) != request.seed:
+    words = named(request.assignments, "--set", "NAME=VALUE")
+    options = {
+        name: _option(name, words.pop(name), default) for name, default in model.options.items() if name in words
+    }
+    if (
+        request.seed is not None
+        and "seed" in model.options
+        and options.setdefault("seed", request.seed) != request.seed
+    ):
         raise ValueError(f"--seed {request.seed} and --set seed={options['seed']} differ; leave one of them out")
     plain = model(**options)
     known = [*plain.params, *model.options, *plain.state_names, "x0"]
@@ -86,10 +86,10 @@ def system_of(request: Request) -> System:
 def grid_of(request: Request, system: System) -> dict[str, np.ndarray]:
     """Values by name of everything that is swept."""
     form = "NAME=START:STOP:COUNT"
-    over = _named(request.over, "--over", form)
+    over = named(request.over, "--over", form)
     if not over:
         raise ValueError(f"nothing to sweep; give --over {form}, such as --over {next(iter(system.params))}=0:1:64")
-    fixed = _named(request.assignments, "--set", "NAME=VALUE")
+    fixed = named(request.assignments, "--set", "NAME=VALUE")
     for name in over:
         if name in fixed:
             raise ValueError(f"{name} is both swept and set; leave out --over {name} or --set {name}")
@@ -120,81 +120,15 @@ def measure_of(request: Request, system: System) -> Callable[[System], Any]:
     return functools.partial(function, **arguments)
 
 
-def rehearse(request: Request, system: System, over: Mapping[str, np.ndarray], measure: Any) -> None:
-    """Draw a data set of zeros: a figure that cannot be drawn is refused before hours of computing."""
-    import xarray
-
-    assert request.plot is not None
-    if request.plot.suffix.lower() not in FIGURES:
-        raise ValueError(f"--plot {request.plot}: a figure ends in {', '.join(FIGURES)}, got {request.plot.suffix!r}")
-    if request.plot.is_dir():
-        raise ValueError(f"--plot {request.plot} is a directory; give the name of a file in it")
-    request.plot.parent.mkdir(parents=True, exist_ok=True)
-    cell, shape = Cell(measure, None, 0), tuple(map(len, over.values()))
-    shapes = jax.eval_shape(cell, system, {name: jnp.asarray(v[0], system.dtype) for name, v in over.items()}, 0)
-    kept = {name: v for name, v in cell.variables.items() if not v.is_detail and not v.is_coordinate}
-    variables = {
-        name: ((*over, *variable.axes(shapes[name].ndim)), _zeros((*shape, *shapes[name].shape), shapes[name].dtype))
-        for name, variable in kept.items()
-    }
-    coords = {name: values for name, values in over.items() if values.ndim == 1}
-    if any("state" in dims for dims, _ in variables.values()):
-        coords["state"] = np.array(system.state_names)
-    draw(xarray.Dataset(variables, coords), request, system, None)
-
-
-def draw(dataset: Any, request: Request, system: System, path: Path | None) -> None:
-    """Figure of a sweep, saved if there is a path."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from jaxdyn import plot
-
-    form = "NAME=VALUE"
-    select = {name: _position(text) for name, text in _named(request.select, "--select", form).items()}
-    if request.measure in ("trajectory", "fixed_points") and request.variable in (None, "x"):
-        select.setdefault("state", system.state_names[0])  # lines have room for one axis besides the swept one
-    with plot.style(figure_figsize=(4.5, 3.2)):
-        figure = Figure(layout="constrained")
-        FigureCanvasAgg(figure)
-        try:
-            plot.sweep(dataset, request.variable, select=select, ax=figure.subplots())
-        except ValueError as error:
-            raise ValueError(f"--plot: {_as_options(str(error))}") from None
-        if path is not None:
-            figure.savefig(path)
-
-
-def summary(dataset: Any, request: Request) -> list[str]:
-    """Lines that say how the cells ended and what range the results have."""
-    status = dataset["status"].values
-    good = status == Status.OK
-    failures = [f"{(status == code).sum()} {code.name.lower()}" for code in Status if code and (status == code).any()]
-    lines = [f"failed cells: {', '.join(failures) if failures else 'none'}"]
-    if not good.any():
-        return lines
-    if request.measure == "lyapunov_spectrum":
-        largest = np.where(good, dataset["exponents"].values[..., 0], np.nan)
-        error = np.where(good, dataset["std_error"].values[..., 0], np.nan)
-        ends = [f"{largest[i]:.5g} +- {error[i]:.1g} ({_place(dataset, i)})" for i in _extremes(largest)]
-        lines.append(f"largest exponent: {ends[0]} to {ends[1]}")
-    elif request.measure == "fixed_points":
-        count = np.where(good, dataset["found"].values.sum(axis=-1), np.nan)
-        lines.append(f"fixed points in a cell: {np.nanmin(count):.0f} to {np.nanmax(count):.0f}")
-    else:
-        x = dataset["x"].values[good]
-        parts = [f"{name} {x[..., i].min():.5g} to {x[..., i].max():.5g}" for i, name in enumerate(dataset["state"].values)]
-        lines.append(f"states: {', '.join(parts[:6])}{', ...' if len(parts) > 6 else ''}")
-    return lines
-
-
 def _check_options(request: Request, system: System) -> None:
     for option in sorted({name for names in _TAKES.values() for name in names}):
         if getattr(request, option) is None:
             continue
         if option not in _TAKES[request.measure]:
             users = [measure for measure, names in _TAKES.items() if option in names]
-            raise ValueError(f"--{option} means nothing to {request.measure} (it is for {', '.join(users)}); leave it out")
+            raise ValueError(
+                f"--{option} means nothing to {request.measure} (it is for {', '.join(users)}); leave it out"
+            )
         if system.discrete and option in ("dt", "method"):
             raise ValueError(f"{request.system} is a map, which is iterated; leave out --{option}")
     if request.method is not None and request.method not in METHODS:
@@ -210,7 +144,7 @@ def _step(request: Request, system: System) -> float:
     return dt
 
 
-def _named(words: Sequence[str], option: str, form: str) -> dict[str, str]:
+def named(words: Sequence[str], option: str, form: str) -> dict[str, str]:
     """Names and texts of NAME=TEXT words."""
     found: dict[str, str] = {}
     for word in words:
@@ -234,7 +168,9 @@ def _range(name: str, text: str) -> np.ndarray:
         raise ValueError(f"{what}: expected START:STOP:COUNT, log:START:STOP:COUNT or a list V1,V2,...")
     start, stop = _number(parts[0], what), _number(parts[1], what)
     if not parts[2].strip().isdecimal() or int(parts[2]) < 2:
-        raise ValueError(f"{what}: COUNT must be a whole number of at least 2, got {parts[2]!r}; for one value write {name}=V")
+        raise ValueError(
+            f"{what}: COUNT must be a whole number of at least 2, got {parts[2]!r}; for one value write {name}=V"
+        )
     if start == stop:
         raise ValueError(f"{what}: START and STOP are the same; for one value write {name}={parts[0]}")
     if logarithmic and start * stop <= 0:
@@ -266,36 +202,3 @@ def _option(name: str, text: str, default: Any) -> Any:
     except ValueError:
         kind = "whole number" if isinstance(default, int) else type(default).__name__
         raise ValueError(f"--set {name}={text}: {name} is a {kind}, such as {default}") from None
-
-
-def _position(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
-
-
-def _zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Zeros that take no memory."""
-    return np.broadcast_to(np.zeros((), dtype), shape)
-
-
-def _as_options(message: str) -> str:
-    """Message with `select={'b': 0.5}` written as it is typed, `--select b=0.5`."""
-
-    def typed(found: re.Match[str]) -> str:
-        pairs = re.findall(r"'(\w+)': '?([^',}]+)", found.group(1))
-        return " ".join(f"--select {name}={value}" for name, value in pairs)
-
-    return re.sub(r"select=\{(.*?)\}", typed, message)
-
-
-def _extremes(values: np.ndarray) -> tuple[Any, Any]:
-    return tuple(np.unravel_index(find(values), values.shape) for find in (np.nanargmin, np.nanargmax))  # type: ignore[return-value]
-
-
-def _place(dataset: Any, index: tuple[Any, ...]) -> str:
-    dims = dataset["status"].dims
-    return ", ".join(f"{dim}={dataset[dim].values[i]:.5g}" for dim, i in zip(dims, index, strict=True))

@@ -95,8 +95,8 @@ def samples(values: ArrayLike, *, dt: ArrayLike = 1.0, t0: ArrayLike = 0.0) -> S
     return Samples(array, jnp.asarray(dt, array.dtype), jnp.asarray(t0, array.dtype))
 
 
-def driven(system: System, u: Callable[[Any], Any], *, onto: str | None = None) -> System:
-    """Return the system with an input added to its equations: dx/dt = f(t, x) + u(t), x[n+1] = f(n, x) + u(n).
+def driven(system: System, u: Callable[[Any], Any], *, onto: str | None = None, name: str = "drive") -> System:
+    """System with an input added to its equations: dx/dt = f(t, x) + u(t), x[n+1] = f(n, x) + u(n).
 
     Parameters
     ----------
@@ -106,48 +106,76 @@ def driven(system: System, u: Callable[[Any], Any], *, onto: str | None = None) 
         Function of time, or `samples(...)`; its value is added to all states (shape (dim,)) or to one (scalar).
     onto
         Name of the one state that receives a scalar input; None adds a vector to all.
+    name
+        Parameter of the result that holds the values of `samples`, so that inputs can be exchanged, swept and
+        differentiated like any parameter. A function of time adds no parameter.
 
     Returns
     -------
     System
-        Same kind, parameters and start. The values of `samples` are leaves: new ones cost no compilation.
+        Same kind and start, the same parameters and that of the samples.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an unknown state, a name that is taken, or an input of a wrong shape.
 
     Examples
     --------
     >>> import jax.numpy as jnp, jaxdyn
     >>> kicked = jaxdyn.driven(jaxdyn.models.fitzhugh_nagumo(), lambda t: 0.1 * jnp.sin(t), onto="v")
-    >>> kicked.state_names
-    ('v', 'w')
+    >>> stepped = jaxdyn.driven(jaxdyn.models.fitzhugh_nagumo(), jaxdyn.samples([0.0, 0.5], dt=50.0), onto="v")
+    >>> stepped.params["drive"]
+    Array([0. , 0.5], dtype=float32)
     """
     if onto is not None and onto not in system.state_names:
         raise TypeError(f"{system.about.name} has no state {unknown_name(onto, list(system.state_names))}")
     index = None if onto is None else system.state_names.index(onto)
-    source = u if isinstance(u, Samples) else _Function(u)
-    result = dataclasses.replace(system, field=_Driven(system.field, source, index))
+    params = dict(system.params)
+    if isinstance(u, Samples):
+        if name in params:
+            raise ValueError(f"{system.about.name} has a parameter {name!r} already; give name=... for the input")
+        params[name] = jnp.asarray(u.values, system.dtype)
+        source: Any = _FromParams(name, u.dt, u.t0)
+    else:
+        source = _FromTime(u)
+    result = dataclasses.replace(system, field=_Driven(system.field, source, index), params=params)
     result(result.time(0, 0, 0), result.x0)  # a wrong shape of u fails here
     return result
 
 
 @record
-class _Function:
-    """A plain function as a pytree without leaves."""
+class _FromTime:
+    """Input that is a function of time; a plain function is a pytree without leaves."""
 
     function: Callable[..., Any] = static()
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Any, params: dict[str, Any]) -> Any:
         return self.function(t)
+
+
+@record
+class _FromParams:
+    """Input whose samples are a parameter."""
+
+    name: str = static()
+    dt: Array
+    t0: Array
+
+    def __call__(self, t: Any, params: dict[str, Any]) -> Any:
+        return Samples(params[self.name], self.dt, self.t0)(t)
 
 
 @record
 class _Driven:
     field: Callable[..., Any]
-    u: Callable[[Any], Any]
+    u: Callable[..., Any]
     index: int | None = static()
 
     def __call__(self, t: Any, x: Array, params: dict[str, Any]) -> Array:
         rate = self.field(t, x, params)
         rate = jnp.stack(rate) if isinstance(rate, tuple | list) else rate
-        value = jnp.asarray(self.u(t), x.dtype)
+        value = jnp.asarray(self.u(t, params), x.dtype)
         expected = x.shape if self.index is None else ()
         if value.shape != expected:
             remedy = "name the one state with onto=..." if value.shape == () else "give one value per receiving state"

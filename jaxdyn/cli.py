@@ -1,0 +1,322 @@
+"""The `jaxdyn` command: the library of systems and labelled sweeps from a shell.
+
+Only click is imported here at first; JAX, xarray and Matplotlib come with the command that needs them.
+"""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from jaxdyn._cli_measures import Request
+
+__all__ = ["main"]
+
+WRONG_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+class _Interrupted(Exception):
+    """Ctrl-C, with what to say about it."""
+
+
+class _Program(click.Group):
+    """Group of commands whose errors are one line each, without a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run a command and exit: 0, 2 after wrong input, 1 after a failure of the machine, 130 after Ctrl-C."""
+        kwargs["standalone_mode"] = False
+        try:
+            code = super().main(*args, **kwargs)
+        except click.ClickException as error:
+            _stop(error.format_message(), WRONG_INPUT)
+        except (ValueError, TypeError) as error:
+            _stop(str(error), WRONG_INPUT)
+        except OSError as error:
+            _stop(str(error), FAILURE)
+        except _Interrupted as error:
+            _stop(str(error), INTERRUPTED)
+        except (click.Abort, KeyboardInterrupt):
+            _stop("interrupted", INTERRUPTED)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Command of this name, or an error that names the closest one."""
+        command = super().get_command(ctx, cmd_name)
+        if command is None:
+            from jaxdyn.system import unknown_name
+
+            raise click.UsageError(f"no command {unknown_name(cmd_name, self.list_commands(ctx))}")
+        return command
+
+
+@click.group(cls=_Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="jaxdyn", message="%(prog)s %(version)s")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Batched dynamical systems: the library of models, and sweeps over their parameters."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@main.command()
+def systems() -> None:
+    """List the systems of the library."""
+    from jaxdyn.models import REGISTRY
+
+    rows = [("NAME", "KIND", "STATES", "PARAMETERS", "TITLE")]
+    for name, model in sorted(REGISTRY.items()):
+        states = ", ".join(symbol.name for symbol in model.about.states)
+        params = " ".join([s.name for s in model.about.params] + [f"[{option}]" for option in model.options])
+        rows.append((name, model.kind, states, params, model.about.title))
+    click.echo(_table(rows))
+    click.echo("\n[in brackets]: sizes and seeds, which are set and not swept. More about one: jaxdyn show NAME")
+
+
+@main.command()
+def info() -> None:
+    """Print versions, devices and precision."""
+    import jax
+    import jaxlib
+    import numpy
+
+    import jaxdyn
+
+    devices = jax.devices()
+    kinds = {device.device_kind: 0 for device in devices} | {}
+    for device in devices:
+        kinds[device.device_kind] += 1
+    rows = [
+        ("jaxdyn", jaxdyn.__version__),
+        ("jax", jax.__version__),
+        ("jaxlib", jaxlib.__version__),
+        ("numpy", numpy.__version__),
+        ("python", platform.python_version()),
+        ("backend", jax.default_backend()),
+        ("devices", ", ".join(f"{count} x {kind}" for kind, count in kinds.items())),
+        ("precision", "float64" if jax.config.read("jax_enable_x64") else "float32"),
+        ("cores", str(os.cpu_count() or 1)),
+        ("cache", str(_cache_directory())),
+    ]
+    click.echo(_table(rows))
+
+
+@main.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Print the equations, parameters, states, known results and source of one system."""
+    from jaxdyn.models import REGISTRY, describe
+    from jaxdyn.system import unknown_name
+
+    if name not in REGISTRY:
+        raise ValueError(f"no system {unknown_name(name, list(REGISTRY))}")
+    model = REGISTRY[name]
+    about = model.about
+    click.echo(f"{name} ({model.kind})\n\n{describe(about)}")
+    if model.options:
+        rows = [f"{option} : default {default}" for option, default in model.options.items()]
+        click.echo("\n".join(["", "Options", "-------", *rows]))
+    unit = "steps" if about.dt is None else "time units" if about.time_unit == "1" else about.time_unit
+    step = "" if about.dt is None else f"step {about.dt:g}, "
+    click.echo(f"\nSweeps use by default: {step}transient {about.transient:g}, duration {about.duration:g} ({unit})")
+
+
+@main.command()
+@click.argument("system")
+@click.option(
+    "--over",
+    multiple=True,
+    metavar="NAME=RANGE",
+    help="Sweep a parameter or the start of a state. RANGE is START:STOP:COUNT (evenly spaced, both ends "
+    "included), log:START:STOP:COUNT (constant ratio) or a list V1,V2,... Repeat for more dimensions.",
+)
+@click.option(
+    "--measure",
+    default="lyapunov_spectrum",
+    show_default=True,
+    metavar="NAME",
+    help="lyapunov_spectrum, final_state, trajectory or fixed_points.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Value of a parameter, of a state's start, or of an option such as n or seed of a network; repeatable. "
+    "Vectors and matrices (row by row) are lists V1,V2,...",
+)
+@click.option(
+    "--method", metavar="NAME", help="Step of a flow: rk4 (default), tsit5, heun or euler; all of fixed size."
+)
+@click.option("--dt", type=float, help="Step size of a flow, in its time units; default the model's.")
+@click.option("--steps", type=click.IntRange(min=1), help="Number of steps that count; default the model's duration.")
+@click.option("--transient", type=click.IntRange(min=0), help="Number of steps before those; default the model's.")
+@click.option(
+    "--exponents",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Number of Lyapunov exponents, the largest first; default all, 10 for more than 64 states.",
+)
+@click.option(
+    "--every", type=click.IntRange(min=1), metavar="K", help="Keep every K-th state of a trajectory; default 1."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "float64"]),
+    help="Floating numbers; default float32, or float64 where JAX_ENABLE_X64 is set.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Of all that is random: a network's weights, keys of cells.")
+@click.option("--memory", default="1GB", show_default=True, help="Memory for the cells that are computed at once.")
+@click.option("--chunk", type=click.IntRange(min=1), help="Number of cells computed at once; default from the memory.")
+@click.option("--out", type=click.Path(path_type=Path), help="zarr store of the results; resumed if it exists.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Figure of the results: a .png, .pdf or .svg file.")
+@click.option("--variable", help="What the figure shows; default the measure's first result.")
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What the figure fixes: exponent=1, state=w, b=0.8 (a swept value); repeatable.",
+)
+@click.option("--cache/--no-cache", default=True, help="Keep compiled programs for the next run; default yes.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+def sweep(precision: str | None, cache: bool, **typed: Any) -> None:
+    """Measure SYSTEM over a grid of parameters or starts.
+
+    \b
+    jaxdyn sweep fitzhugh_nagumo --over I=0:1.5:512 --over b=0.4:1.2:256 --out fhn.zarr --plot fhn.png
+    jaxdyn sweep logistic --over r=2.8:4:1000 --plot logistic.pdf
+    jaxdyn sweep lorenz63 --over rho=log:1:200:64 --measure fixed_points --plot points.svg
+
+    Steps and transients come from the model unless given. Stop it at any time: with --out, the same command
+    computes only what is missing.
+    """
+    import jax
+
+    from jaxdyn._cli_measures import Request
+
+    if precision is not None:
+        jax.config.update("jax_enable_x64", precision == "float64")
+    if cache:
+        _use_cache(typed["quiet"])
+    request = Request(**typed)
+    try:
+        _sweep(request)
+    except KeyboardInterrupt:
+        kept = f"finished chunks are in {request.out} and the same command resumes" if request.out else ""
+        raise _Interrupted(f"interrupted; {kept or 'nothing was stored; with --out it could be resumed'}") from None
+
+
+def _sweep(request: "Request") -> None:
+    """Check everything, compute, report."""
+    import jaxdyn
+    from jaxdyn._cli_measures import grid_of, measure_of, system_of
+    from jaxdyn._cli_results import draw, rehearse, summary
+
+    system = system_of(request)
+    over = grid_of(request, system)
+    measure = measure_of(request, system)
+    if request.plot is not None:
+        rehearse(request, system, over, measure)
+    elif request.variable or request.select:
+        raise ValueError("--variable and --select are for a figure; add --plot PATH")
+    known = _cells_in_store(request.out)
+    begin = time.perf_counter()
+    data = jaxdyn.sweep(
+        measure,
+        system,
+        over,
+        store=request.out,
+        chunk=request.chunk,
+        memory=request.memory,
+        seed=request.seed or 0,
+        progress=not request.quiet,
+    )
+    seconds = time.perf_counter() - begin
+    if request.plot is not None:
+        draw(data, request, system, request.plot)
+    if not request.quiet:
+        size = data["status"].size
+        stored = f" ({known} of them were in the store)" if known else ""
+        click.echo(f"{request.measure} of {request.system} over {_shape(over)}, {system.dtype}")
+        click.echo(f"cells: {size} in {seconds:.1f} s{stored}")
+        click.echo("\n".join([*summary(data, request), *_where(request)]))
+
+
+def _shape(over: dict[str, Any]) -> str:
+    return " x ".join(f"{name} ({len(values)})" for name, values in over.items())
+
+
+def _where(request: "Request") -> list[str]:
+    lines = []
+    if request.out is not None:
+        lines.append(f"stored in {request.out}; open it with xarray.open_zarr({str(request.out)!r})")
+    if request.plot is not None:
+        lines.append(f"drawn in {request.plot}")
+    return lines or ["not kept; add --out PATH or --plot PATH"]
+
+
+def _cells_in_store(path: Path | None) -> int:
+    """Number of cells that an earlier run finished; an error if the path is something else."""
+    from jaxdyn.errors import Status
+    from jaxdyn.sweeps.store import stored_chunk
+
+    if path is None or stored_chunk(path) is None:
+        return 0
+    import xarray
+
+    with xarray.open_zarr(path, chunks=None, consolidated=False) as data:
+        return int((data["status"].values != Status.NOT_RUN).sum())
+
+
+def _cache_directory() -> Path:
+    """Compiled programs, apart for each kind of processor: a home directory may serve several."""
+    import hashlib
+
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        features = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        features = platform.processor()
+    kind = hashlib.sha256(features.encode()).hexdigest()[:8]
+    return Path(home) / "jaxdyn" / f"{platform.machine()}-{kind}"
+
+
+def _use_cache(quiet: bool) -> None:
+    """Let JAX keep compiled programs on disk, unless the user chose a place or there is none."""
+    import jax
+
+    if jax.config.read("jax_compilation_cache_dir"):
+        return
+    directory = _cache_directory()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK):
+            raise PermissionError(f"{directory} is not writable")
+    except OSError as error:
+        if not quiet:
+            click.echo(f"jaxdyn: no compilation cache ({error})", err=True)
+        return
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows with aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    """Exit with one line on the error stream."""
+    click.echo(f"jaxdyn: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
