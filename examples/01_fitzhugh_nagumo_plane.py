@@ -55,7 +55,9 @@ print(f"width of the bistable band in I: {float(band.sum('I').mean()) * (current
 with jaxdyn.plot.style(figure_figsize=(7, 2.8)):
     figure, panels = plt.subplots(1, 2, layout="constrained", sharey=True)
     for number, ax in enumerate(panels):
-        jaxdyn.plot.sweep(plane, "exponents", select={"exponent": number}, ax=ax)
+        below_zero = {"cmap": "Blues_r", "vmin": (-0.4, -2.0)[number], "vmax": 0}
+        jaxdyn.plot.sweep(plane, "exponents", select={"exponent": number}, ax=ax, **below_zero)
         jaxdyn.plot.boundary(lower, plane.b, ax=ax)
         jaxdyn.plot.boundary(upper, plane.b, ax=ax, label="Hopf, exact")
+        ax.label_outer()
     figure.savefig(options.out / "fitzhugh_nagumo_plane.png", dpi=200)

@@ -191,7 +191,7 @@ def _number(text: str, what: str) -> float:
 def _numbers(name: str, text: str, like: Any) -> np.ndarray:
     """Number or list for a parameter; the list of a matrix is read row by row."""
     values = np.array([_number(part, f"--set {name}={text}") for part in text.split(",")])
-    if values.size == 1 and like.ndim == 0 or like.ndim and values.size == like.size:
+    if values.size == like.size:
         return values.reshape(like.shape)
     raise ValueError(f"--set {name}={text}: {name} needs {like.size} numbers (shape {like.shape}), got {values.size}")
 

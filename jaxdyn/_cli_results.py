@@ -12,9 +12,10 @@ import numpy as np
 from jaxdyn._cli_measures import Request, named
 from jaxdyn.errors import Status
 from jaxdyn.sweeps.measure import Cell
+from jaxdyn.sweeps.store import stored_chunk
 from jaxdyn.system import System
 
-__all__ = ["draw", "rehearse", "summary"]
+__all__ = ["cells_in_store", "draw", "rehearse", "summary", "where"]
 
 FIGURES = (".png", ".pdf", ".svg")
 
@@ -99,6 +100,26 @@ def _position(text: str) -> int | float | str:
         except ValueError:
             pass
     return text
+
+
+def where(request: Request) -> list[str]:
+    """Lines that say where the results are."""
+    lines = []
+    if request.out is not None:
+        lines.append(f"stored in {request.out}; open it with xarray.open_zarr({str(request.out)!r})")
+    if request.plot is not None:
+        lines.append(f"drawn in {request.plot}")
+    return lines or ["not kept; add --out PATH or --plot PATH"]
+
+
+def cells_in_store(path: Path | None) -> int:
+    """Number of cells that an earlier run finished; an error if the path is something else."""
+    if path is None or stored_chunk(path) is None:
+        return 0
+    import xarray
+
+    with xarray.open_zarr(path, chunks=None, consolidated=False) as data:
+        return int((data["status"].values != Status.NOT_RUN).sum())
 
 
 def _zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:

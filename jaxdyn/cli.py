@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -72,7 +73,7 @@ def systems() -> None:
     rows = [("NAME", "KIND", "STATES", "PARAMETERS", "TITLE")]
     for name, model in sorted(REGISTRY.items()):
         states = ", ".join(symbol.name for symbol in model.about.states)
-        params = " ".join([s.name for s in model.about.params] + [f"[{option}]" for option in model.options])
+        params = ", ".join([s.name for s in model.about.params] + [f"[{option}]" for option in model.options])
         rows.append((name, model.kind, states, params, model.about.title))
     click.echo(_table(rows))
     click.echo("\n[in brackets]: sizes and seeds, which are set and not swept. More about one: jaxdyn show NAME")
@@ -82,26 +83,25 @@ def systems() -> None:
 def info() -> None:
     """Print versions, devices and precision."""
     import jax
-    import jaxlib
+    import jaxlib.version
     import numpy
 
     import jaxdyn
+    from jaxdyn._cli_cache import cache_directory
+    from jaxdyn._types import default_dtype
 
-    devices = jax.devices()
-    kinds = {device.device_kind: 0 for device in devices} | {}
-    for device in devices:
-        kinds[device.device_kind] += 1
+    kinds = Counter(device.device_kind for device in jax.devices())
     rows = [
         ("jaxdyn", jaxdyn.__version__),
         ("jax", jax.__version__),
-        ("jaxlib", jaxlib.__version__),
+        ("jaxlib", jaxlib.version.__version__),
         ("numpy", numpy.__version__),
         ("python", platform.python_version()),
         ("backend", jax.default_backend()),
         ("devices", ", ".join(f"{count} x {kind}" for kind, count in kinds.items())),
-        ("precision", "float64" if jax.config.read("jax_enable_x64") else "float32"),
+        ("precision", str(default_dtype())),
         ("cores", str(os.cpu_count() or 1)),
-        ("cache", str(_cache_directory())),
+        ("cache", str(cache_directory())),
     ]
     click.echo(_table(rows))
 
@@ -185,7 +185,7 @@ def show(name: str) -> None:
 @click.option("--cache/--no-cache", default=True, help="Keep compiled programs for the next run; default yes.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 def sweep(precision: str | None, cache: bool, **typed: Any) -> None:
-    """Measure SYSTEM over a grid of parameters or starts.
+    r"""Measure SYSTEM over a grid of parameters or starts.
 
     \b
     jaxdyn sweep fitzhugh_nagumo --over I=0:1.5:512 --over b=0.4:1.2:256 --out fhn.zarr --plot fhn.png
@@ -197,12 +197,13 @@ def sweep(precision: str | None, cache: bool, **typed: Any) -> None:
     """
     import jax
 
+    from jaxdyn._cli_cache import use_cache
     from jaxdyn._cli_measures import Request
 
     if precision is not None:
         jax.config.update("jax_enable_x64", precision == "float64")
     if cache:
-        _use_cache(typed["quiet"])
+        use_cache(typed["quiet"])
     request = Request(**typed)
     try:
         _sweep(request)
@@ -215,7 +216,7 @@ def _sweep(request: "Request") -> None:
     """Check everything, compute, report."""
     import jaxdyn
     from jaxdyn._cli_measures import grid_of, measure_of, system_of
-    from jaxdyn._cli_results import draw, rehearse, summary
+    from jaxdyn._cli_results import cells_in_store, draw, rehearse, summary, where
 
     system = system_of(request)
     over = grid_of(request, system)
@@ -224,7 +225,7 @@ def _sweep(request: "Request") -> None:
         rehearse(request, system, over, measure)
     elif request.variable or request.select:
         raise ValueError("--variable and --select are for a figure; add --plot PATH")
-    known = _cells_in_store(request.out)
+    known = cells_in_store(request.out)
     begin = time.perf_counter()
     data = jaxdyn.sweep(
         measure,
@@ -244,66 +245,11 @@ def _sweep(request: "Request") -> None:
         stored = f" ({known} of them were in the store)" if known else ""
         click.echo(f"{request.measure} of {request.system} over {_shape(over)}, {system.dtype}")
         click.echo(f"cells: {size} in {seconds:.1f} s{stored}")
-        click.echo("\n".join([*summary(data, request), *_where(request)]))
+        click.echo("\n".join([*summary(data, request), *where(request)]))
 
 
 def _shape(over: dict[str, Any]) -> str:
     return " x ".join(f"{name} ({len(values)})" for name, values in over.items())
-
-
-def _where(request: "Request") -> list[str]:
-    lines = []
-    if request.out is not None:
-        lines.append(f"stored in {request.out}; open it with xarray.open_zarr({str(request.out)!r})")
-    if request.plot is not None:
-        lines.append(f"drawn in {request.plot}")
-    return lines or ["not kept; add --out PATH or --plot PATH"]
-
-
-def _cells_in_store(path: Path | None) -> int:
-    """Number of cells that an earlier run finished; an error if the path is something else."""
-    from jaxdyn.errors import Status
-    from jaxdyn.sweeps.store import stored_chunk
-
-    if path is None or stored_chunk(path) is None:
-        return 0
-    import xarray
-
-    with xarray.open_zarr(path, chunks=None, consolidated=False) as data:
-        return int((data["status"].values != Status.NOT_RUN).sum())
-
-
-def _cache_directory() -> Path:
-    """Compiled programs, apart for each kind of processor: a home directory may serve several."""
-    import hashlib
-
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        features = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    except OSError:
-        features = platform.processor()
-    kind = hashlib.sha256(features.encode()).hexdigest()[:8]
-    return Path(home) / "jaxdyn" / f"{platform.machine()}-{kind}"
-
-
-def _use_cache(quiet: bool) -> None:
-    """Let JAX keep compiled programs on disk, unless the user chose a place or there is none."""
-    import jax
-
-    if jax.config.read("jax_compilation_cache_dir"):
-        return
-    directory = _cache_directory()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if not os.access(directory, os.W_OK):
-            raise PermissionError(f"{directory} is not writable")
-    except OSError as error:
-        if not quiet:
-            click.echo(f"jaxdyn: no compilation cache ({error})", err=True)
-        return
-    jax.config.update("jax_compilation_cache_dir", str(directory))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

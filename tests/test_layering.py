@@ -12,7 +12,7 @@ ROOT = Path(jaxdyn.__file__).parent
 # From the bottom to the top; the longest matching name decides. A module imports only from lower layers,
 # and from its own package where that makes no circle.
 LAYERS = [
-    ["jaxdyn._record", "jaxdyn._types", "jaxdyn.errors"],
+    ["jaxdyn._record", "jaxdyn._types", "jaxdyn._version", "jaxdyn.errors"],
     ["jaxdyn.system"],
     ["jaxdyn.methods"],
     ["jaxdyn.integrate"],
@@ -66,8 +66,9 @@ def layer(module: str) -> int:
 
 
 def same_package(a: str, b: str) -> bool:
-    """Whether both lie in one folder below the root."""
-    return len(a.split(".")) > 1 and a.split(".")[1:2] == b.split(".")[1:2]
+    """Whether both lie in one folder below the root, or are parts of the command line."""
+    first, second = (module.split(".")[1:2] for module in (a, b))
+    return first == second or all(part and part[0].startswith("_cli") for part in (first, second))
 
 
 def violations(sources: dict[str, str]) -> list[str]:

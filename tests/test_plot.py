@@ -231,8 +231,11 @@ class TestBoundary:
         assert ax.get_legend().get_title().get_text() == "stability"
 
     def test_black_with_a_white_rim(self, ax):
-        plot.boundary([0, 1], [0, 1], ax=ax, lw=3)
+        ax.scatter([0, 1], [0, 1])
+        before = ax.get_xlim(), ax.get_ylim()
+        plot.boundary([-5, 5], [-5, 5], ax=ax, lw=3)
         (line,) = ax.lines
+        assert (ax.get_xlim(), ax.get_ylim()) == before
         assert (line.get_color(), line.get_linewidth()) == ("black", 3)
         assert line.get_path_effects()
         assert ax.get_legend() is None

@@ -87,8 +87,8 @@ def make_grid(system: System, over: Mapping[Any, Any]) -> Grid:
     for key, given in over.items():
         targets = key if isinstance(key, tuple) else (key,)
         arrays = given if isinstance(key, tuple) else (given,)
-        if len(targets) != len(arrays):
-            raise ValueError(f"zipped axis {key} needs {len(targets)} arrays of values, got {len(arrays)}")
+        if not hasattr(arrays, "__len__") or len(targets) != len(arrays):
+            raise ValueError(f"zipped axis {key} needs {len(targets)} arrays of values, got shape {np.shape(arrays)}")
         values = {target: _values(system, target, array) for target, array in zip(targets, arrays, strict=True)}
         if len({len(array) for array in values.values()}) != 1:
             lengths = {target: len(array) for target, array in values.items()}
@@ -107,7 +107,7 @@ def place(system: System, values: Mapping[str, Any]) -> System:
     """Give one cell's values to the system."""
     params = {name: value for name, value in values.items() if name in system.params}
     system = system.with_params(**params)
-    for name, value in values.items():
+    for name, value in sorted(values.items(), key=lambda item: item[0] != "x0"):  # single states after the whole start
         if name not in params:
             whole = name == "x0" and np.ndim(value) == 1
             system = system.with_state(value) if whole else system.with_state(**{name: value})
@@ -126,7 +126,11 @@ def _values(system: System, target: Any, given: Any) -> np.ndarray[Any, Any]:
         whole = target == "x0" and (array.ndim == 2 or target not in system.state_names)
         shape, dtype = (system.x0.shape if whole else ()), system.dtype
     if array.ndim == 0 or array.shape[1:] != shape or len(array) == 0:
-        raise ValueError(f"values of {target!r} must have shape (n, *{shape}) with n >= 1, got {array.shape}")
+        needed = ", ".join(["n", *map(str, shape)]) + ("" if shape else ",")
+        raise ValueError(f"values of {target!r} must have shape ({needed}) with n >= 1, got {array.shape}")
     if array.dtype.kind not in "fiub" or (array.dtype.kind == "f" and dtype.kind in "iub"):
         raise TypeError(f"values of {target!r} must be real numbers of kind {dtype}, got {array.dtype}")
-    return array.astype(dtype)
+    cast = array.astype(dtype)
+    if dtype.kind in "iub" and not np.array_equal(cast, array):
+        raise ValueError(f"values of {target!r} do not fit its dtype {dtype}: {array.min()} to {array.max()}")
+    return cast

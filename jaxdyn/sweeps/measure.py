@@ -20,10 +20,10 @@ __all__ = ["Cell", "Variable", "describe_measure"]
 
 @dataclasses.dataclass(frozen=True)
 class Variable:
-    """One array that a measure returns: where its name comes from, and what its own axes are called."""
+    """One array that a measure returns: the result it belongs to, and what its own axes are called."""
 
     name: str
-    prefix: str = ""
+    owner: str = ""
     dims: tuple[str, ...] | None = None
     is_detail: bool = False
     is_coordinate: bool = False
@@ -36,25 +36,27 @@ class Variable:
 
 
 class Cell:
-    """Function of (system, swept values, cell number) that gives named arrays, `status` among them.
+    """Function of (system, swept values, cell number, key) that gives named arrays, `status` among them.
 
     Tracing it fills `variables`, what is known about each array.
     """
 
-    def __init__(self, measure: Any, keep: tuple[str, ...] | None, seed: int) -> None:
+    def __init__(self, measure: Any, keep: tuple[str, ...] | None = None) -> None:
         self.measures = dict(measure) if isinstance(measure, Mapping) else {"": measure}
         self.takes_key = {name: _takes_key(function) for name, function in self.measures.items()}
-        self.keep, self.seed = keep, seed
+        self.keep = keep
         self.variables: dict[str, Variable] = {}
 
-    def __call__(self, system: System, values: Mapping[str, Array], number: Array) -> dict[str, Array]:
+    def __call__(self, system: System, values: Mapping[str, Array], number: Array, key: Array) -> dict[str, Array]:
         """Results of one cell."""
         system = place(system, values)
         named: dict[str, Array] = {}
         for prefix, function in self.measures.items():
             # One key per cell, from the seed and the cell's number only: chunks and devices do not matter.
-            key = {"key": jax.random.fold_in(jax.random.key(self.seed), number)} if self.takes_key[prefix] else {}
-            for variable, value in _flatten(function(system, **key), prefix, prefix):
+            own = {"key": jax.random.fold_in(key, number)} if self.takes_key[prefix] else {}
+            for variable, value in _flatten(function(system, **own), prefix):
+                if variable.name in named:
+                    raise ValueError(f"the measure gives two results called {variable.name!r}; rename one")
                 self.variables[variable.name] = variable
                 named[variable.name] = jnp.asarray(value)
         if not named:
@@ -65,7 +67,7 @@ class Cell:
         }
 
 
-def _flatten(result: Any, name: str, prefix: str) -> Iterator[tuple[Variable, Any]]:
+def _flatten(result: Any, name: str) -> Iterator[tuple[Variable, Any]]:
     """Named arrays of a result; names in nested records and dicts are joined with underscores."""
     if dataclasses.is_dataclass(result) and not isinstance(result, type):
         for field in dataclasses.fields(result):
@@ -74,20 +76,23 @@ def _flatten(result: Any, name: str, prefix: str) -> Iterator[tuple[Variable, An
                 continue
             full = _join(name, field.name)
             if "dims" in meta:
-                yield Variable(full, prefix, meta["dims"], meta.get("detail", False), "coordinate" in meta), value
+                yield Variable(full, name, meta["dims"], meta.get("detail", False), "coordinate" in meta), value
             else:
-                yield from _flatten(value, full, prefix)
+                yield from _flatten(value, full)
     elif isinstance(result, Mapping):
         for key, value in result.items():
-            yield from _flatten(value, _join(name, str(key)), prefix)
+            yield from _flatten(value, _join(name, str(key)))
     elif isinstance(result, tuple | list) or result is None:
         raise TypeError(f"a measure returns a record, a dict of arrays or an array, got {type(result).__name__}")
     else:
-        yield Variable(name or "value", prefix), result
+        yield Variable(name or "value"), result
 
 
 def _worst_status(named: Mapping[str, Array]) -> Array:
     """The worst status among the records; without any, nan in a result counts as NON_FINITE."""
+    own = named.get("status")
+    if own is not None and (own.dtype != jnp.int8 or own.ndim):
+        raise ValueError(f"a result called 'status' must be one int8 code of Status, got {own.dtype}{own.shape}; rename it")
     codes = [v for name, v in named.items() if name.split("_")[-1] == "status" and v.dtype == jnp.int8 and not v.ndim]
     if codes:
         return functools.reduce(jnp.maximum, codes)
@@ -115,6 +120,8 @@ def describe_measure(measure: Any) -> str:
 def _takes_key(function: Any) -> bool:
     if not callable(function):
         raise TypeError(f"a measure is a function of one system, got {type(function).__name__}")
+    if isinstance(function, functools.partial) and "key" in function.keywords:
+        return False  # bound by the caller
     try:
         return "key" in inspect.signature(function).parameters
     except ValueError:

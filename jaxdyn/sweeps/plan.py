@@ -54,6 +54,9 @@ class Plan:
     layouts: tuple[Layout, ...]
     coordinates: dict[str, tuple[tuple[str, ...], np.ndarray[Any, Any]]]
     compiled: Any
+    key: Array
+    takes_key: bool
+    x64: bool
     program: str
     """Digest of the compiled chunk's code: equations, measure, options, dtypes."""
 
@@ -66,13 +69,15 @@ class Plan:
             "equations and measure": self.program,
             "parameters and start": _digest([*self.system.params.keys(), *jax.tree.leaves(self.system)]),
             "grid": _digest([*self.grid.dims, *values]),
+            "seed": _digest([jax.random.key_data(self.key)]) if self.takes_key else "unused",
             "environment": json.dumps(where, sort_keys=True),
         }
 
     def compute(self, region: Region) -> dict[str, np.ndarray[Any, Any]]:
         """Results of a region, cropped to it, in host memory."""
         values, numbers = self.grid.cells(region, self.chunk)
-        result = self.compiled(self.system, values, numbers)
+        with jax.enable_x64(self.x64):  # a thread does not inherit the mode of the one that started it
+            result = self.compiled(self.system, values, numbers, self.key)
         crop = tuple(slice(0, r.stop - r.start) for r in region)
         return {name: np.asarray(array).reshape(*self.chunk, *array.shape[1:])[crop] for name, array in result.items()}
 

@@ -90,6 +90,8 @@ def sweep(
     grid = make_grid(system, over)
     if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int | np.integer) or chunk < 1):
         raise ValueError(f"chunk must be a whole number of at least 1, got {chunk!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}")
     names = None if keep is None else tuple([keep] if isinstance(keep, str) else keep)
     lanes = _lanes(chunk, store)
     plan = make_plan(system, grid, measure, names, int(seed), lanes, _bytes(memory))
@@ -101,12 +103,12 @@ def sweep(
 
 def _lanes(chunk: int | None, store: Any) -> int | None:
     """The chunk asked for, else the one that the store was begun with."""
-    if chunk is not None or store is None:
+    if store is None:
         return chunk
     from jaxdyn.sweeps.store import stored_chunk
 
     stored = stored_chunk(store)
-    return None if stored is None else int(np.prod(stored))
+    return chunk if chunk is not None or stored is None else int(np.prod(stored))
 
 
 def _sink(plan: Plan, measure: Any, seed: int, store: Any) -> Any:
@@ -156,7 +158,7 @@ def _bytes(memory: str | int) -> int:
     digits = text.rstrip("KMGI ")
     try:
         size = int(float(digits) * _UNITS[text[len(digits) :].strip()])
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         size = 0
     if size <= 0:
         raise ValueError(f"memory must be a size such as '2GB' or a number of bytes, got {memory!r}")
