@@ -1,4 +1,6 @@
-"""Where in the plane of current I and recovery b does the FitzHugh-Nagumo neuron spike, and how stable is that?
+"""Spiking and rest of the FitzHugh-Nagumo neuron over its plane of current I and recovery b.
+
+Question: where does the neuron spike, and how stable is that?
 
 Answer: inside the two Hopf lines, known in closed form, rest is unstable and every cell spikes, with the exponents 0
 and about -1. Spiking also survives in a thin band outside them, because both Hopf bifurcations are subcritical there:
@@ -32,7 +34,9 @@ began = time.perf_counter()
 plane = jaxdyn.sweep(spectrum, neuron, {"I": currents, "b": slopes})
 seconds = time.perf_counter() - began
 jaxdyn.raise_if_failed(plane)
-print(f"{n_I} x {n_b} cells x 25000 steps: {seconds:.1f} s, {n_I * n_b * 25_000 / seconds:.3g} steps with tangents per s")
+print(
+    f"{n_I} x {n_b} cells x 25000 steps: {seconds:.1f} s, {n_I * n_b * 25_000 / seconds:.3g} steps with tangents per s"
+)
 
 
 def hopf_current(b, v):
@@ -41,7 +45,9 @@ def hopf_current(b, v):
 
 
 a, tau = float(neuron.params["a"]), float(neuron.params["tau"])
-v = np.sqrt(1 - plane.b / tau)  # there the trace 1 - v^2 - b/tau vanishes; the determinant (1 - b^2/tau)/tau is positive
+v = np.sqrt(
+    1 - plane.b / tau
+)  # there the trace 1 - v^2 - b/tau vanishes; the determinant (1 - b^2/tau)/tau is positive
 lower, upper = hopf_current(plane.b, -v), hopf_current(plane.b, v)
 
 first, second = plane.exponents.isel(exponent=0), plane.exponents.isel(exponent=1)
@@ -50,7 +56,9 @@ inside = (plane.I > lower) & (plane.I < upper)
 band = spiking & ~inside
 print(f"spiking cells {int(spiking.sum())}, inside the Hopf lines {int(inside.sum())}")
 print(f"quiet cells inside {int((inside & ~spiking).sum())}; spiking cells outside {int(band.sum())}")
-print(f"width of the bistable band in I: {float(band.sum('I').mean()) * (currents[1] - currents[0]) / 2:.4f} on average")
+print(
+    f"width of the bistable band in I: {float(band.sum('I').mean()) * (currents[1] - currents[0]) / 2:.4f} on average"
+)
 
 with jaxdyn.plot.style(figure_figsize=(7, 2.8)):
     figure, panels = plt.subplots(1, 2, layout="constrained", sharey=True)

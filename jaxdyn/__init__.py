@@ -4,6 +4,8 @@ import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from jaxdyn import errors, methods
+from jaxdyn._version import __version__ as __version__
+from jaxdyn.about import About, Symbol
 from jaxdyn.analysis.fixed_points import FixedPoints, fixed_points
 from jaxdyn.analysis.local import eigenvalues, jacobian, linearize
 from jaxdyn.analysis.lyapunov import LyapunovSpectrum, kaplan_yorke_dimension, lyapunov_spectrum
@@ -13,12 +15,10 @@ from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_fail
 from jaxdyn.integrate import All, Every, Final, Trajectory, final_state, trajectory
 from jaxdyn.methods import RK4, Euler, Heun, Tsit5
 from jaxdyn.sweeps.run import sweep
-from jaxdyn.system import About, Flow, Map, Symbol, System, flow, iterated_map
+from jaxdyn.system import Flow, Map, System, flow, iterated_map
 
 if _TYPE_CHECKING:
     from jaxdyn import models, plot
-
-__version__ = "0.1.0"
 
 _LAZY_MODULES = ("models", "plot")
 

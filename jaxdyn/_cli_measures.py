@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 import jaxdyn
 from jaxdyn import models
-from jaxdyn.system import System, unknown_name
+from jaxdyn.about import unknown_name
+from jaxdyn.system import System
 
 __all__ = ["Request", "grid_of", "measure_of", "named", "system_of"]
 
@@ -23,7 +25,7 @@ MANY_STATES = 64
 _TAKES = {
     "lyapunov_spectrum": ("dt", "steps", "transient", "method", "exponents"),
     "final_state": ("dt", "steps", "method"),
-    "trajectory": ("dt", "steps", "method", "every"),
+    "trajectory": ("dt", "steps", "transient", "method", "every"),
     "fixed_points": (),
 }
 
@@ -104,20 +106,32 @@ def measure_of(request: Request, system: System) -> Callable[[System], Any]:
         raise ValueError(f"no measure {unknown_name(request.measure, list(_TAKES))}")
     _check_options(request, system)
     function = getattr(jaxdyn, request.measure)
-    takes = _TAKES[request.measure]
-    if "steps" not in takes:
+    if "steps" not in _TAKES[request.measure]:
         return function
     dt, about = _step(request, system), system.about
-    arguments: dict[str, Any] = {"n_steps": request.steps or max(1, round(about.duration / abs(dt)))}
-    if "transient" in takes:
+    steps = request.steps or max(1, round(about.duration / abs(dt)))
+    arguments: dict[str, Any] = {"n_steps": steps}
+    if not system.discrete:
+        arguments |= {"dt": dt, "method": METHODS[request.method or "rk4"]()}
+    if request.measure == "trajectory":
+        every = request.every or 1
+        if steps % every:
+            raise ValueError(f"--every {every} must divide --steps {steps}; use --steps {-(-steps // every) * every}")
+        arguments["save"] = jaxdyn.Every(every)
+        if request.transient:
+            function, arguments["n_transient"] = _later_trajectory, request.transient
+    if request.measure == "lyapunov_spectrum":
         transient = round(about.transient / abs(dt)) if request.transient is None else request.transient
         leading = LEADING if system.dim > MANY_STATES else None
         arguments |= {"n_transient": transient, "n_exponents": request.exponents or leading}
-    if "every" in takes:
-        arguments["save"] = jaxdyn.Every(request.every or 1)
-    if not system.discrete:
-        arguments |= {"dt": dt, "method": METHODS[request.method or "rk4"]()}
     return functools.partial(function, **arguments)
+
+
+def _later_trajectory(system: System, *, n_transient: int, n_steps: int, save: jaxdyn.Every, **step: Any) -> Any:
+    """Trajectory that begins where a transient ends, at the time when it ends."""
+    start = jaxdyn.final_state(system, n_steps=n_transient, **step)
+    run = jaxdyn.trajectory(system.with_state(start.x), n_steps=n_steps, save=save, t0=start.t, **step)
+    return dataclasses.replace(run, status=jnp.maximum(start.status, run.status))
 
 
 def _check_options(request: Request, system: System) -> None:
@@ -141,6 +155,8 @@ def _step(request: Request, system: System) -> float:
         raise ValueError(f"{request.system} has no step of its own; give --dt")
     if not math.isfinite(dt) or dt == 0:
         raise ValueError(f"--dt must be a finite number other than zero, got {dt}")
+    if dt < 0 and request.measure == "lyapunov_spectrum":
+        raise ValueError(f"--dt must be positive, got {dt}; exponents are rates of forward time")
     return dt
 
 

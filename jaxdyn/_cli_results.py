@@ -1,17 +1,16 @@
 """What `jaxdyn sweep` shows of its results: a figure and a few lines."""
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._cli_measures import Request, named
 from jaxdyn.errors import Status
-from jaxdyn.sweeps.measure import Cell
 from jaxdyn.sweeps.store import stored_chunk
 from jaxdyn.system import System
 
@@ -30,15 +29,13 @@ def rehearse(request: Request, system: System, over: Mapping[str, np.ndarray], m
     if request.plot.is_dir():
         raise ValueError(f"--plot {request.plot} is a directory; give the name of a file in it")
     request.plot.parent.mkdir(parents=True, exist_ok=True)
-    cell, shape = Cell(measure, None, 0), tuple(map(len, over.values()))
-    shapes = jax.eval_shape(
-        cell, system, {name: jnp.asarray(v[0], system.dtype) for name, v in over.items()}, jnp.uint32(0)
-    )
-    kept = {name: v for name, v in cell.variables.items() if not v.is_detail and not v.is_coordinate}
-    variables = {
-        name: ((*over, *variable.axes(shapes[name].ndim)), _zeros((*shape, *shapes[name].shape), shapes[name].dtype))
-        for name, variable in kept.items()
-    }
+    record, shape = jax.eval_shape(measure, system), tuple(map(len, over.values()))
+    variables: dict[str, Any] = {}
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if value is not None and not field.metadata.get("detail") and not field.metadata.get("coordinate"):
+            own = field.metadata["dims"][len(field.metadata["dims"]) - value.ndim :]  # a final state has no time
+            variables[field.name] = ((*over, *own), _zeros((*shape, *value.shape), value.dtype))
     coords = {name: values for name, values in over.items() if values.ndim == 1}
     if any("state" in dims for dims, _ in variables.values()):
         coords["state"] = np.array(system.state_names)
@@ -52,14 +49,16 @@ def draw(dataset: Any, request: Request, system: System, path: Path | None) -> N
 
     from jaxdyn import plot
 
+    # A store lists its variables by the alphabet, so the first one is not the main one.
+    variable = request.variable or ("exponents" if request.measure == "lyapunov_spectrum" else "x")
     select = {name: _position(text) for name, text in named(request.select, "--select", "NAME=VALUE").items()}
-    if request.measure in ("trajectory", "fixed_points") and request.variable in (None, "x"):
+    if request.measure in ("trajectory", "fixed_points") and variable == "x":
         select.setdefault("state", system.state_names[0])  # lines have room for one axis besides the swept one
     with plot.style(figure_figsize=(4.5, 3.2)):
         figure = Figure(layout="constrained")
         FigureCanvasAgg(figure)
         try:
-            plot.sweep(dataset, request.variable, select=select, ax=figure.subplots())
+            plot.sweep(dataset, variable, select=select, ax=figure.subplots())
         except ValueError as error:
             raise ValueError(f"--plot: {_as_options(str(error))}") from None
         if path is not None:

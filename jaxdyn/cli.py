@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+# click keeps the lines of a paragraph that begins with a backspace.
+EXAMPLES = """\b
+Examples:
+  jaxdyn sweep fitzhugh_nagumo --over I=0:1.5:512 --over b=0.4:1.2:256 --out fhn.zarr --plot fhn.png
+  jaxdyn sweep logistic --over r=2.8:4:800 --measure trajectory --transient 1000 --steps 200 --plot logistic.png
+  jaxdyn sweep lorenz63 --over rho=log:1:200:64 --measure fixed_points --plot points.svg
+"""
 WRONG_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
 
 
@@ -37,6 +44,8 @@ class _Program(click.Group):
         except click.ClickException as error:
             _stop(error.format_message(), WRONG_INPUT)
         except (ValueError, TypeError) as error:
+            if os.environ.get("JAXDYN_TRACEBACK"):
+                raise
             _stop(str(error), WRONG_INPUT)
         except OSError as error:
             _stop(str(error), FAILURE)
@@ -50,7 +59,7 @@ class _Program(click.Group):
         """Command of this name, or an error that names the closest one."""
         command = super().get_command(ctx, cmd_name)
         if command is None:
-            from jaxdyn.system import unknown_name
+            from jaxdyn.about import unknown_name
 
             raise click.UsageError(f"no command {unknown_name(cmd_name, self.list_commands(ctx))}")
         return command
@@ -60,7 +69,10 @@ class _Program(click.Group):
 @click.version_option(package_name="jaxdyn", message="%(prog)s %(version)s")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Batched dynamical systems: the library of models, and sweeps over their parameters."""
+    """Batched dynamical systems: the library of models, and sweeps over their parameters.
+
+    An error is one line; with JAXDYN_TRACEBACK=1 in the environment it says where it comes from.
+    """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -110,8 +122,8 @@ def info() -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Print the equations, parameters, states, known results and source of one system."""
+    from jaxdyn.about import unknown_name
     from jaxdyn.models import REGISTRY, describe
-    from jaxdyn.system import unknown_name
 
     if name not in REGISTRY:
         raise ValueError(f"no system {unknown_name(name, list(REGISTRY))}")
@@ -126,7 +138,7 @@ def show(name: str) -> None:
     click.echo(f"\nSweeps use by default: {step}transient {about.transient:g}, duration {about.duration:g} ({unit})")
 
 
-@main.command()
+@main.command(epilog=EXAMPLES)
 @click.argument("system")
 @click.option(
     "--over",
@@ -155,7 +167,11 @@ def show(name: str) -> None:
 )
 @click.option("--dt", type=float, help="Step size of a flow, in its time units; default the model's.")
 @click.option("--steps", type=click.IntRange(min=1), help="Number of steps that count; default the model's duration.")
-@click.option("--transient", type=click.IntRange(min=0), help="Number of steps before those; default the model's.")
+@click.option(
+    "--transient",
+    type=click.IntRange(min=0),
+    help="Number of steps before those; default the model's (trajectory: none).",
+)
 @click.option(
     "--exponents",
     type=click.IntRange(min=1),
@@ -185,12 +201,7 @@ def show(name: str) -> None:
 @click.option("--cache/--no-cache", default=True, help="Keep compiled programs for the next run; default yes.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 def sweep(precision: str | None, cache: bool, **typed: Any) -> None:
-    r"""Measure SYSTEM over a grid of parameters or starts.
-
-    \b
-    jaxdyn sweep fitzhugh_nagumo --over I=0:1.5:512 --over b=0.4:1.2:256 --out fhn.zarr --plot fhn.png
-    jaxdyn sweep logistic --over r=2.8:4:1000 --plot logistic.pdf
-    jaxdyn sweep lorenz63 --over rho=log:1:200:64 --measure fixed_points --plot points.svg
+    """Measure SYSTEM over a grid of parameters or starts.
 
     Steps and transients come from the model unless given. Stop it at any time: with --out, the same command
     computes only what is missing.

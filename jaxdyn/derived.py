@@ -9,8 +9,9 @@ import numpy as np
 
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, Float, Int, default_dtype
+from jaxdyn.about import unknown_name
 from jaxdyn.integrate import repeat
-from jaxdyn.system import Map, System, unknown_name
+from jaxdyn.system import Map, System
 
 __all__ = ["Samples", "driven", "nth_iterate", "samples"]
 

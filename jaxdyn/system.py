@@ -4,7 +4,6 @@ Everything that can be checked without running the equations is checked here, on
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -12,50 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdyn._arrays import like, strong, system_dtype
 from jaxdyn._record import record, static
-from jaxdyn._types import Array, ArrayLike, Float, Int, Scalar, default_dtype, is_concrete
+from jaxdyn._types import Array, ArrayLike, Float, Int, Scalar, is_concrete
+from jaxdyn.about import About, unknown_name
 
-__all__ = ["About", "Flow", "Map", "Symbol", "System", "flow", "iterated_map", "unknown_name"]
+__all__ = ["Flow", "Map", "System", "flow", "iterated_map"]
 
 _S = TypeVar("_S", bound="System")
-
-
-@dataclasses.dataclass(frozen=True)
-class Symbol:
-    """One parameter or state of a system, in words."""
-
-    name: str
-    meaning: str
-    unit: str = "1"
-    default: Any = None
-    range: tuple[float, float] | None = None
-    """For a state: the interval in which fixed points are searched and phase planes drawn."""
-
-
-@dataclasses.dataclass(frozen=True)
-class About:
-    """What a system is: the words, units and sources beside its equations."""
-
-    name: str = "system"
-    title: str = ""
-    equations: tuple[str, ...] = ()
-    states: tuple[Symbol, ...] = ()
-    params: tuple[Symbol, ...] = ()
-    source: str = ""
-    known: tuple[str, ...] = ()
-    time_unit: str = "1"
-    dt: float | None = None
-    """A step that resolves the system with RK4 (None for maps)."""
-    transient: float = 0.0
-    """A time (steps, for maps) after which the start is forgotten."""
-    duration: float = 1000.0
-    """A time (steps, for maps) that gives useful averages."""
-
-    def symbol(self, name: str) -> Symbol | None:
-        """What is said of a state or parameter; a family `x1 ... xn` speaks for all of its members."""
-        symbols = {symbol.name: symbol for symbol in (*self.params, *self.states)}
-        families = {key.split()[0].rstrip("0123456789"): value for key, value in symbols.items() if " ... " in key}
-        return symbols.get(name, families.get(name.rstrip("0123456789")))
 
 
 @record
@@ -117,7 +80,7 @@ class System:
         for name, value in new.items():
             if name not in params:
                 raise TypeError(f"{self.about.name} has no parameter {unknown_name(name, list(params))}")
-            params[name] = _like(value, params[name], f"parameter {name!r}")
+            params[name] = like(value, params[name], f"parameter {name!r}")
         return dataclasses.replace(self, params=params)
 
     def with_state(self: _S, x0: ArrayLike | Sequence[Any] | None = None, /, **components: ArrayLike) -> _S:
@@ -125,11 +88,11 @@ class System:
 
         Raises TypeError for an unknown state name and ValueError for a start of another shape.
         """
-        start = self.x0 if x0 is None else _like(x0, self.x0, "x0")
+        start = self.x0 if x0 is None else like(x0, self.x0, "x0")
         for name, value in components.items():
             if name not in self.state_names:
                 raise TypeError(f"{self.about.name} has no state {unknown_name(name, list(self.state_names))}")
-            start = start.at[self.state_names.index(name)].set(_like(value, start[0], f"state {name!r}"))
+            start = start.at[self.state_names.index(name)].set(like(value, start[0], f"state {name!r}"))
         return dataclasses.replace(self, x0=start)
 
 
@@ -230,13 +193,6 @@ def _brief(value: Any) -> str:
     return f"{value.dtype}{list(value.shape)}"
 
 
-def unknown_name(name: str, known: Sequence[str]) -> str:
-    """Repair text for an unknown name: the closest known one, and all of them."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{name!r}; {hint}known: {', '.join(known) if known else 'none'}"
-
-
 def _build(
     kind: type[Any],
     field: Callable[..., Any],
@@ -248,8 +204,8 @@ def _build(
 ) -> Any:
     if not callable(field):
         raise TypeError(f"field must be a function (t, x, params), got {type(field).__name__}")
-    dtype = _system_dtype(x0, dtype)
-    start = _strong(x0, dtype, "x0")
+    dtype = system_dtype(x0, dtype)
+    start = strong(x0, dtype, "x0")
     if start.ndim != 1 or start.size == 0:
         raise ValueError(f"x0 must have shape (dim,) with dim >= 1, got {start.shape}; write [1.0] for one state")
     names = _state_names(state_names, start.size)
@@ -257,60 +213,12 @@ def _build(
     for name, value in dict(params or {}).items():
         if not (isinstance(name, str) and name.isidentifier()):
             raise TypeError(f"parameter names must be Python identifiers, got {name!r}")
-        leaves[name] = _strong(value, dtype, f"parameter {name!r}")
+        leaves[name] = strong(value, dtype, f"parameter {name!r}")
     function = field if _is_callable_pytree(field) else jax.tree_util.Partial(field)
     about = about or About(name=getattr(field, "__name__", "system").strip("<>"))
     system = kind(function, leaves, start, names, about)
     jax.eval_shape(lambda s: s(s.time(0, 0, 0), s.x0), system)  # wrong fields fail here, not in a sweep
     return system
-
-
-def _system_dtype(x0: Any, dtype: Any) -> np.dtype[Any]:
-    if dtype is None:
-        given = getattr(x0, "dtype", None)
-        floating = given is not None and jnp.issubdtype(given, jnp.floating)
-        return jnp.dtype(jax.dtypes.canonicalize_dtype(given)) if floating else default_dtype()
-    dtype = np.dtype(dtype)
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"dtype must be a floating type, got {dtype}")
-    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
-        raise ValueError(f"dtype {dtype} needs jax.config.update('jax_enable_x64', True)")
-    return dtype
-
-
-def _strong(value: Any, dtype: np.dtype[Any], what: str) -> Array:
-    """Array of a strong dtype: floats and Python numbers become `dtype`, integer arrays stay."""
-    given = _given_dtype(value)
-    if given.kind == "c":
-        raise TypeError(f"{what} is complex; write its real and imaginary parts as two real values")
-    if given.kind not in "fiub":
-        raise TypeError(f"{what} must be a number or an array of numbers, got {value!r}")
-    keep = hasattr(value, "dtype") and given.kind in "iub" and np.ndim(value) > 0 and what != "x0"
-    array = jnp.asarray(value, None if keep else dtype)
-    if is_concrete(array) and not np.all(np.isfinite(np.asarray(array))):
-        raise ValueError(f"{what} is not finite: {value!r}; defaults must be finite numbers")
-    return array
-
-
-def _given_dtype(value: Any) -> np.dtype[Any]:
-    """Dtype of a number, an array, or a (nested) list of either, traced or not."""
-    if hasattr(value, "dtype") or not is_concrete(value):
-        return jnp.result_type(*jax.tree.leaves(value))
-    return np.asarray(value).dtype
-
-
-def _like(value: Any, old: Array, what: str) -> Array:
-    given = _given_dtype(value)
-    kind = given.kind
-    if kind == "c" or (kind == "f" and old.dtype.kind in "iub"):
-        raise ValueError(f"{what} has dtype {old.dtype}, got {given}")
-    new = jnp.asarray(value, old.dtype)
-    if new.shape != old.shape:
-        raise ValueError(
-            f"{what} has shape {old.shape}, got {new.shape}; "
-            "to compute many values at once use jaxdyn.sweep or jax.vmap"
-        )
-    return new
 
 
 def _state_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:

@@ -11,13 +11,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax import export
 
 import jaxdyn
 from jaxdyn._record import record, static
 
 N_STEPS = 4
-SMALL = {"n": 6}
+SMALL = {"n": 4}
 """Sizes of models that come in any size."""
 
 MODELS = {
@@ -29,11 +30,16 @@ MODELS = {
 
 @dataclasses.dataclass(frozen=True)
 class Analysis:
-    """A function of a system; `applies_to` says of which."""
+    """A function of a system; `applies_to` says of which.
+
+    A `heavy` one compiles for seconds. It is called as it is, relying on the jit inside it, and one model of
+    each kind and dimension stands for all: it knows a system by nothing else.
+    """
 
     name: str
     run: Callable[[Any], Any]
     applies_to: Callable[[Any], bool] = lambda system: True
+    heavy: bool = False
 
 
 def is_flow(system: Any) -> bool:
@@ -55,6 +61,14 @@ def has_isolated_points(system: Any) -> bool:
     return system.about.name not in continua
 
 
+def find_fixed_points(system: Any) -> Any:
+    return jaxdyn.fixed_points(system, n_starts=6, max_points=3)
+
+
+def largest_exponent(system: Any) -> Any:
+    return jaxdyn.lyapunov_spectrum(system, n_steps=N_STEPS, n_transient=1, n_exponents=1, **step_of(system))
+
+
 ANALYSES = [
     Analysis("final_state", advance()),
     Analysis("final_state_euler", advance(jaxdyn.Euler()), is_flow),
@@ -64,8 +78,8 @@ ANALYSES = [
     Analysis("jacobian", jaxdyn.jacobian),
     Analysis("eigenvalues", jaxdyn.eigenvalues),
     Analysis("linearize", jaxdyn.linearize),
-    Analysis("fixed_points", lambda s: jaxdyn.fixed_points(s, n_starts=6, max_points=3), has_isolated_points),
-    Analysis("lyapunov_spectrum", lambda s: jaxdyn.lyapunov_spectrum(s, n_steps=N_STEPS, n_exponents=1, **step_of(s))),
+    Analysis("fixed_points", find_fixed_points, has_isolated_points, heavy=True),
+    Analysis("lyapunov_spectrum", largest_exponent, heavy=True),
 ]
 
 
@@ -75,14 +89,16 @@ def build(name: str, dtype: Any = None) -> Any:
 
 def cases() -> list[Any]:
     """Every model with every analysis that applies to it."""
-    import pytest
-
-    return [
-        pytest.param(name, analysis, id=f"{name}-{analysis.name}")
-        for name in MODELS
-        for analysis in ANALYSES
-        if analysis.applies_to(build(name))
-    ]
+    found, seen = [], set()
+    for name in MODELS:
+        system = build(name)
+        for analysis in ANALYSES:
+            stands_for = (analysis.name, system.discrete, system.dim) if analysis.heavy else (analysis.name, name)
+            if analysis.applies_to(system) and stands_for not in seen:
+                seen.add(stands_for)
+                marks = [pytest.mark.slow] * analysis.heavy
+                found.append(pytest.param(name, analysis, id=f"{name}-{analysis.name}", marks=marks))
+    return found
 
 
 def nudged(system: Any, amount: float) -> Any:
@@ -97,17 +113,17 @@ def nudged(system: Any, amount: float) -> Any:
 
 
 def assert_same(got: Any, expected: Any) -> None:
-    """Leaf by leaf: integers equal, floats within sqrt(eps) of the largest one beside them."""
+    """Leaf by leaf: integers equal, floats within sqrt(eps) of their own size or of the largest number of all."""
     assert jax.tree.structure(got) == jax.tree.structure(expected)
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
-        a, b = np.asarray(a), np.asarray(b)
+    pairs = [tuple(map(np.asarray, pair)) for pair in zip(*map(jax.tree.leaves, (got, expected)), strict=True)]
+    size = max(np.max(np.abs(b), where=np.isfinite(b), initial=0) for _, b in pairs if b.dtype.kind in "fc")
+    for a, b in pairs:
         assert (a.dtype, a.shape) == (b.dtype, b.shape)
-        if a.dtype.kind not in "fc":
+        if a.dtype.kind in "fc":
+            tolerance = float(np.finfo(a.dtype).eps) ** 0.5
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * size)
+        else:
             np.testing.assert_array_equal(a, b)
-            continue
-        tolerance = float(np.finfo(a.dtype).eps) ** 0.5
-        size = np.max(np.abs(b), where=np.isfinite(b), initial=0)
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * size)
 
 
 @record
@@ -133,15 +149,16 @@ def check_transformations(analysis: Analysis, system: Any) -> None:
     """Jit equals eager, new values of parameters and start cost no retrace, vmap equals a loop."""
     counted = dataclasses.replace(system, field=Counted(system.field, Calls()))
     lanes = [counted, nudged(counted, 1e-3), nudged(counted, -1e-2)]
-    jitted = jax.jit(analysis.run)
-    first = jitted(lanes[0])
+    run = analysis.run if analysis.heavy else jax.jit(analysis.run)
+    first = run(lanes[0])
     n_traces = len(counted.field.calls)
     assert n_traces > 0
-    results = [first, *map(jitted, lanes[1:])]
+    results = [first, *map(run, lanes[1:])]
     assert len(counted.field.calls) == n_traces, "new parameter values were traced again"
     assert_different(*results[:2])
-    with jax.disable_jit():
-        assert_same(first, analysis.run(counted))
+    if not analysis.heavy:
+        with jax.disable_jit():
+            assert_same(first, analysis.run(counted))
     together = jax.jit(jax.vmap(analysis.run))(jax.tree.map(lambda *leaves: jnp.stack(leaves), *lanes))
     for i, result in enumerate(results):
         assert_same(jax.tree.map(lambda leaf, i=i: leaf[i], together), result)

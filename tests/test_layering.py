@@ -12,7 +12,8 @@ ROOT = Path(jaxdyn.__file__).parent
 # From the bottom to the top; the longest matching name decides. A module imports only from lower layers,
 # and from its own package where that makes no circle.
 LAYERS = [
-    ["jaxdyn._record", "jaxdyn._types", "jaxdyn._version", "jaxdyn.errors"],
+    ["jaxdyn._record", "jaxdyn._types"],
+    ["jaxdyn._arrays", "jaxdyn._version", "jaxdyn.about", "jaxdyn.errors"],
     ["jaxdyn.system"],
     ["jaxdyn.methods"],
     ["jaxdyn.integrate"],
@@ -28,7 +29,7 @@ LAYERS = [
     ["jaxdyn.cli"],
 ]
 
-MODELS_NEED = ("jaxdyn._types", "jaxdyn.system", "jaxdyn.models")
+MODELS_NEED = ("jaxdyn._types", "jaxdyn.about", "jaxdyn.system", "jaxdyn.models")
 
 
 def name_of(path: Path) -> str:

@@ -38,10 +38,10 @@ def test_dimension_dtype_and_call():
 
 
 def test_repr_is_short_also_of_traced_systems():
-    assert repr(make()) == "Flow(decay: rate=0.5; start u, v=[1.0, 2.0])"
+    assert repr(make()) == "Flow(decay: rate=0.5; start (u, v)=[1.0, 2.0])"
     seen = []
     jax.jit(lambda s: seen.append(repr(s)))(make())
-    assert seen == ["Flow(decay: rate=float32[]; start u, v=float32[2])"]
+    assert seen == ["Flow(decay: rate=float32[]; start (u, v)=float32[2])"]
     assert repr(jaxdyn.iterated_map(lambda n, x, p: x, {}, [1.0])).startswith("Map(")
 
 

@@ -11,12 +11,13 @@ from jax import lax
 
 from jaxdyn._record import labelled, record
 from jaxdyn._types import Array, ArrayLike, Bool, Complex, Float, Int
+from jaxdyn.about import unknown_name
 from jaxdyn.analysis.local import matrix_eigenvalues
 from jaxdyn.analysis.orthonormal import solve_least_squares
 from jaxdyn.analysis.stability import stability
 from jaxdyn.derived import nth_iterate
 from jaxdyn.errors import Status
-from jaxdyn.system import System, unknown_name
+from jaxdyn.system import System
 
 __all__ = ["FixedPoints", "fixed_points"]
 
@@ -174,7 +175,8 @@ def _fixed_points(
     def raw(y: Array) -> Array:
         return still.displacement(still.time(0, 0, 0), low + width * y)
 
-    starts = jnp.concatenate([jnp.asarray(_even_points(n_starts, system.dim), system.dtype), (extra - low) / width])
+    even = jnp.asarray(_even_points(n_starts, system.dim), system.dtype)
+    starts = jnp.concatenate([even, (extra - low[None]) / width[None]])
     values = jnp.abs(jax.vmap(raw)(starts))
     typical = jnp.nanmedian(jnp.where(jnp.isfinite(values), values, jnp.nan), axis=0)
     scale = jnp.where(typical > 0, typical, 1)
@@ -249,10 +251,10 @@ def _distinct(ends: _Search, good: Array, merge_within: Array, max_points: int) 
         slots, count = carry
         y, is_good, within = end
         taken = jnp.arange(max_points) < count
-        near = taken & (jnp.max(jnp.abs(slots - y), axis=-1) <= within)
+        near = taken & (jnp.max(jnp.abs(slots - y[None]), axis=-1) <= within)
         is_new = is_good & ~jnp.any(near)
         put = is_new & (jnp.arange(max_points) == count)
-        return (jnp.where(put[:, None], y, slots), count + is_new.astype(count.dtype)), None
+        return (jnp.where(put[:, None], y[None], slots), count + is_new.astype(count.dtype)), None
 
     empty = jnp.zeros((max_points, ends.y.shape[-1]), ends.y.dtype)
     (slots, count), _ = lax.scan(insert, (empty, jnp.int32(0)), (ends.y, good, radius))

@@ -121,9 +121,9 @@ def lyapunov_spectrum(
     >>> [round(float(e), 1) for e in spectrum.exponents]
     [0.4, -1.6]
     """
+    if dt is not None and is_concrete(dt) and np.any(np.asarray(dt) < 0):
+        raise ValueError(f"dt must be positive, got {dt}; exponents are rates of forward time")
     n_steps, dt = resolve_steps(system, n_steps, None, dt)
-    if is_concrete(dt) and float(dt) < 0:
-        raise ValueError(f"dt must be positive, got {float(dt):g}; exponents are rates of forward time")
     k = system.dim if n_exponents is None else n_exponents
     if not 1 <= k <= system.dim:
         raise ValueError(f"n_exponents must be between 1 and the dimension {system.dim}, got {n_exponents!r}")
@@ -177,7 +177,7 @@ def kaplan_yorke_dimension(exponents: Float[Array, "*batch k"], *, dim: int | No
     partial = jnp.take_along_axis(sums, jnp.maximum(j - 1, 0)[..., None], axis=-1)[..., 0]
     following = jnp.take_along_axis(exponents, jnp.minimum(j, k - 1)[..., None], axis=-1)[..., 0]
     inside = (j > 0) & (j < k)
-    value = j + jnp.where(inside, partial / jnp.where(inside, jnp.abs(following), 1), 0)
+    value = j.astype(partial.dtype) + jnp.where(inside, partial / jnp.where(inside, jnp.abs(following), 1), 0)
     if dim is not None and dim > k:
         value = jnp.where(j == k, jnp.nan, value)
     return jnp.where(jnp.any(jnp.isnan(exponents), axis=-1), jnp.nan, value).astype(exponents.dtype)

@@ -8,7 +8,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from jaxdyn.system import About, Map, System, flow, iterated_map, unknown_name
+from jaxdyn.about import About, unknown_name
+from jaxdyn.system import Map, System, flow, iterated_map
 
 __all__ = ["Ingredients", "Model", "model"]
 

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._types import Array
+from jaxdyn.about import About, Symbol
 from jaxdyn.models._model import model
-from jaxdyn.system import About, Symbol, iterated_map
+from jaxdyn.system import iterated_map
 
 __all__ = ["henon", "ikeda", "logistic", "standard_map"]
 

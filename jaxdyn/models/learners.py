@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._types import Array, Float
+from jaxdyn.about import About, Symbol
 from jaxdyn.models._model import model
-from jaxdyn.system import About, Symbol, flow, iterated_map
+from jaxdyn.system import flow, iterated_map
 
 __all__ = [
     "multiplicative_map",

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._types import Array
+from jaxdyn.about import About, Symbol
 from jaxdyn.models._model import Ingredients, Model, model
-from jaxdyn.system import About, Symbol, flow, iterated_map
+from jaxdyn.system import flow, iterated_map
 
 __all__ = ["line_attractor", "line_attractor_flow", "linear_flow", "linear_map"]
 

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._types import Array, Float
+from jaxdyn.about import About, Symbol
 from jaxdyn.models._model import Ingredients, model
-from jaxdyn.system import About, Symbol, flow, iterated_map
+from jaxdyn.system import flow, iterated_map
 
 __all__ = ["feedforward", "hebbian_pair", "hebbian_pair_fast", "random_rnn", "random_rnn_map"]
 

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 from jax.nn import sigmoid
 
 from jaxdyn._types import Array
+from jaxdyn.about import About, Symbol
 from jaxdyn.models._model import model
-from jaxdyn.system import About, Symbol, flow
+from jaxdyn.system import flow
 
 __all__ = ["fitzhugh_nagumo", "hodgkin_huxley", "morris_lecar", "wilson_cowan"]
 

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._types import Array
+from jaxdyn.about import About, Symbol
 from jaxdyn.models._model import Ingredients, model
-from jaxdyn.system import About, Symbol, flow
+from jaxdyn.system import flow
 
 __all__ = ["brusselator", "duffing", "kuramoto", "van_der_pol"]
 

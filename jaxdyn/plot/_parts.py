@@ -14,8 +14,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from jaxdyn.about import unknown_name
 from jaxdyn.errors import Status
-from jaxdyn.system import System, unknown_name
+from jaxdyn.system import System
 
 _GREEK = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "

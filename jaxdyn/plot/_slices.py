@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from jaxdyn.about import unknown_name
 from jaxdyn.analysis.stability import Stability, stability_label
 from jaxdyn.errors import Status
 from jaxdyn.plot._parts import status_name, symbol, with_unit
-from jaxdyn.system import unknown_name
 
 _COMPANIONS = ("status", "std_error", "found")
 _WORDS = {

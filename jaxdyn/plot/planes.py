@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
+from jaxdyn.about import unknown_name
 from jaxdyn.analysis.stability import stability_label
 from jaxdyn.plot._parts import (
     as_list,
@@ -23,7 +24,7 @@ from jaxdyn.plot._parts import (
 )
 from jaxdyn.plot.style import OKABE_ITO
 from jaxdyn.plot.trajectories import phase_trajectory
-from jaxdyn.system import System, unknown_name
+from jaxdyn.system import System
 
 __all__ = ["phase_plane"]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxdyn.system import System, unknown_name
+from jaxdyn.about import unknown_name
+from jaxdyn.system import System
 
 __all__ = ["Axis", "Grid", "Region", "make_grid", "place"]
 
@@ -35,6 +36,11 @@ class Grid:
     def dims(self) -> tuple[str, ...]:
         """Names of the dimensions."""
         return tuple(axis.dim for axis in self.axes)
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the dimensions and of all that is swept."""
+        return {*self.dims, *(target for axis in self.axes for target in axis.values)}
 
     @property
     def shape(self) -> tuple[int, ...]:

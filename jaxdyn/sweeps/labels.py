@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxdyn._version import __version__
 from jaxdyn.analysis.stability import Stability
 from jaxdyn.errors import Status
 from jaxdyn.sweeps.grid import Grid
@@ -84,8 +85,6 @@ def variable_attributes(layout: Layout, system: System) -> dict[str, Any]:
 
 def provenance(plan: Plan, measure: Any, seed: int) -> dict[str, Any]:
     """Where the numbers come from: system, parameters, measure, versions, device."""
-    import jaxdyn
-
     system = plan.system
     return {
         "title": f"sweep of {system.about.title or system.about.name} over {', '.join(plan.grid.dims)}",
@@ -101,7 +100,7 @@ def provenance(plan: Plan, measure: Any, seed: int) -> dict[str, Any]:
         "device": jax.devices()[0].device_kind,
         "versions": json.dumps(
             {
-                "jaxdyn": jaxdyn.__version__,
+                "jaxdyn": __version__,
                 "jax": jax.__version__,
                 "numpy": np.__version__,
                 "python": sys.version.split()[0],

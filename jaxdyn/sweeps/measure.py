@@ -92,7 +92,9 @@ def _worst_status(named: Mapping[str, Array]) -> Array:
     """The worst status among the records; without any, nan in a result counts as NON_FINITE."""
     own = named.get("status")
     if own is not None and (own.dtype != jnp.int8 or own.ndim):
-        raise ValueError(f"a result called 'status' must be one int8 code of Status, got {own.dtype}{own.shape}; rename it")
+        raise ValueError(
+            f"a result called 'status' must be one int8 code of Status, got {own.dtype}{own.shape}; rename it"
+        )
     codes = [v for name, v in named.items() if name.split("_")[-1] == "status" and v.dtype == jnp.int8 and not v.ndim]
     if codes:
         return functools.reduce(jnp.maximum, codes)

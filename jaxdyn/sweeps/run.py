@@ -48,16 +48,19 @@ def sweep(
         Values (n,) by name: a parameter (one of shape s takes (n, *s)), a state (its start), or `x0`
         with (n, dim). A tuple of names with a tuple of values varies them together along one dimension.
     store
-        Path of a zarr store. Finished chunks are written there as they come; the same call after a
-        crash computes only what is missing, with the same result bit for bit.
+        Path of a zarr store on this machine: a new or empty directory, or the store of this very sweep.
+        Finished chunks are written there as they come; the same call after a crash computes only what is
+        missing, with the same result bit for bit.
     keep
-        Names of the variables to keep; default all but the large details (such as `running`).
+        Names of the variables to keep, beside `status` and the coordinates; default all but the large
+        details (such as `running`).
     chunk
-        Number of cells computed at once; default from `memory`.
+        Number of cells computed at once; default from `memory`. Some analyses (fixed points; matrix
+        products and spectra in chunks of one cell) round differently in chunks of another size.
     memory
         Bytes that the chunks in flight may take on the device, such as "500MB".
     seed
-        Of the random keys: cell i gets fold_in(key(seed), i), whatever the chunks.
+        Of the random keys, 0 to 2**32 - 1: cell i gets fold_in(key(seed), i), whatever the chunks.
     progress
         Show a progress bar where there is a terminal.
 

@@ -6,6 +6,7 @@ finished file. `status` is written last, so a cell whose status is not NOT_RUN i
 
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ import numpy as np
 from jaxdyn.errors import Status
 from jaxdyn.sweeps.grid import Region
 from jaxdyn.sweeps.labels import coordinates, variable_attributes
-from jaxdyn.sweeps.plan import Plan
+from jaxdyn.sweeps.plan import PROGRAM, Plan
 
 __all__ = ["MemorySink", "Sink", "ZarrSink", "stored_chunk"]
 
@@ -82,9 +83,9 @@ class ZarrSink:
         import zarr
 
         self.plan, self.path = plan, Path(path)
-        if self.path.exists() and any(self.path.iterdir()):
-            _check_same_sweep(self.path, plan)
-            self.group = zarr.open_group(self.path, mode="r+")
+        if stored := _manifest(self.path):
+            _check_same_sweep(self.path, stored, plan)
+            self.group = zarr.open_group(self.path, mode="r+", use_consolidated=False)
         else:
             self.group = _create(self.path, plan, attributes)
         self.status = np.asarray(self.group["status"][...])  # type: ignore[index]
@@ -102,13 +103,14 @@ class ZarrSink:
         """xarray.Dataset that reads from the store when values are asked for."""
         import xarray
 
-        return xarray.open_zarr(self.path, chunks=None, consolidated=False)
+        dataset = xarray.open_zarr(self.path, chunks=None, consolidated=True)
+        return dataset[[*(layout.name for layout in self.plan.layouts), *dataset.coords]]  # in the measure's order
 
 
 def stored_chunk(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
     """Chunk of the sweep that made this store, or None if there is no store yet."""
     manifest = _manifest(Path(path))
-    return None if manifest is None else tuple(json.loads(manifest["chunk"]))
+    return tuple(json.loads(manifest["chunk"])) if manifest else None
 
 
 def _create(path: Path, plan: Plan, attributes: dict[str, Any]) -> Any:
@@ -116,7 +118,9 @@ def _create(path: Path, plan: Plan, attributes: dict[str, Any]) -> Any:
     import zarr
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    group = zarr.open_group(path, mode="w", zarr_format=3)
+    # An empty manifest marks the directory as ours from the first file on: a creation that was cut short is redone.
+    group = zarr.open_group(path, mode="a", zarr_format=3, attributes={MANIFEST: "{}"}, use_consolidated=False)
+    _clear(path, group)
     for name, (dims, values, attrs) in coordinates(plan).items():
         dtype = str if values.dtype == object else values.dtype
         array = group.create_array(
@@ -134,28 +138,45 @@ def _create(path: Path, plan: Plan, attributes: dict[str, Any]) -> Any:
             attributes=variable_attributes(layout, plan.system),
         )
     names = [name for name in coordinates(plan) if name not in plan.grid.dims]
-    group.attrs.update({**attributes, "coordinates": " ".join(names), MANIFEST: json.dumps(plan.fingerprint())})
+    with warnings.catch_warnings():  # xarray expects all metadata in one file; zarr warns that this is no standard yet
+        warnings.simplefilter("ignore")
+        group = zarr.consolidate_metadata(group.store, zarr_format=3)
+    group.attrs.put({**attributes, "coordinates": " ".join(names), MANIFEST: json.dumps(plan.fingerprint())})
     return group
 
 
-def _manifest(path: Path) -> dict[str, str] | None:
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return None
+def _clear(path: Path, group: Any) -> None:
+    """Remove what a layout that was cut short left in its directory: arrays without results, unpublished files."""
+    for unpublished in [*path.glob("*.partial"), *path.glob("*/*.partial")]:
+        unpublished.unlink()
+    for child in [entry for entry in path.iterdir() if entry.is_dir()]:
+        if (child / "zarr.json").exists():
+            del group[child.name]
+        elif not any(child.iterdir()):
+            child.rmdir()
+
+
+def _manifest(path: Path) -> dict[str, str]:
+    """Fingerprint of the sweep that a store holds; empty where no store was completely laid out yet."""
+    # A kill during the very first write leaves nothing but zarr's unpublished file.
+    if not path.exists() or (path.is_dir() and all(entry.suffix == ".partial" for entry in path.iterdir())):
+        return {}
     import zarr
 
     try:
-        return json.loads(str(zarr.open_group(path, mode="r").attrs[MANIFEST]))
+        return json.loads(str(zarr.open_group(path, mode="r", use_consolidated=False).attrs[MANIFEST]))
     except Exception as error:
         raise ValueError(
-            f"{path} exists and is not a sweep's store ({type(error).__name__}); give another path or remove it"
+            f"{path} exists and is not a sweep's store ({type(error).__name__}); give a path that is new or empty"
         ) from None
 
 
-def _check_same_sweep(path: Path, plan: Plan) -> None:
-    stored = _manifest(path) or {}
-    different = [part for part, digest in plan.fingerprint().items() if stored.get(part) != digest]
-    if "chunk" in different:  # the rest would differ only because of it
-        different = [f"chunk ({stored.get('chunk')} in the store, {plan.fingerprint()['chunk']} asked for)"]
+def _check_same_sweep(path: Path, stored: dict[str, str], plan: Plan) -> None:
+    asked = plan.fingerprint()
+    different = [part for part in asked if stored.get(part) != asked[part]]
+    if "chunk" in different:  # the compiled code differs with it; and it may itself follow from another grid
+        others = [part for part in different if part not in ("chunk", PROGRAM)]
+        different = others or [f"chunk ({stored['chunk']} in the store, {asked['chunk']} asked for)"]
     if different:
         raise ValueError(
             f"{path} belongs to another sweep; it differs in: {', '.join(different)}; "

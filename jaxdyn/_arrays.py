@@ -1,0 +1,59 @@
+"""What the caller gives becomes arrays of a strong dtype here: checked, and cast to the system's floating type."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdyn._types import Array, default_dtype, is_concrete
+
+__all__ = ["like", "strong", "system_dtype"]
+
+
+def system_dtype(x0: Any, dtype: Any) -> np.dtype[Any]:
+    if dtype is None:
+        given = getattr(x0, "dtype", None)
+        floating = given is not None and jnp.issubdtype(given, jnp.floating)
+        return jnp.dtype(jax.dtypes.canonicalize_dtype(given)) if floating else default_dtype()
+    dtype = np.dtype(dtype)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"dtype must be a floating type, got {dtype}")
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise ValueError(f"dtype {dtype} needs jax.config.update('jax_enable_x64', True)")
+    return dtype
+
+
+def strong(value: Any, dtype: np.dtype[Any], what: str) -> Array:
+    """Array of a strong dtype: floats and Python numbers become `dtype`, integer arrays stay."""
+    given = given_dtype(value)
+    if given.kind == "c":
+        raise TypeError(f"{what} is complex; write its real and imaginary parts as two real values")
+    if given.kind not in "fiub":
+        raise TypeError(f"{what} must be a number or an array of numbers, got {value!r}")
+    keep = hasattr(value, "dtype") and given.kind in "iub" and np.ndim(value) > 0 and what != "x0"
+    array = jnp.asarray(value, None if keep else dtype)
+    if is_concrete(array) and not np.all(np.isfinite(np.asarray(array))):
+        raise ValueError(f"{what} is not finite: {value!r}; defaults must be finite numbers")
+    return array
+
+
+def given_dtype(value: Any) -> np.dtype[Any]:
+    """Dtype of a number, an array, or a (nested) list of either, traced or not."""
+    if hasattr(value, "dtype") or not is_concrete(value):
+        return jnp.result_type(*jax.tree.leaves(value))
+    return np.asarray(value).dtype
+
+
+def like(value: Any, old: Array, what: str) -> Array:
+    given = given_dtype(value)
+    kind = given.kind
+    if kind == "c" or (kind == "f" and old.dtype.kind in "iub"):
+        raise ValueError(f"{what} has dtype {old.dtype}, got {given}")
+    new = jnp.asarray(value, old.dtype)
+    if new.shape != old.shape:
+        raise ValueError(
+            f"{what} has shape {old.shape}, got {new.shape}; "
+            "to compute many values at once use jaxdyn.sweep or jax.vmap"
+        )
+    return new

@@ -1,0 +1,93 @@
+"""Labels: coordinates, units, codes and provenance of a sweep's data set."""
+
+import functools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from coded import DIGITS, coded, digits
+
+import jaxdyn
+
+
+def test_coordinates_carry_values_units_and_words():
+    cells = jaxdyn.sweep(digits, coded(), {"a": DIGITS, ("p", "b"): ([1, 2], [3, 4]), "w": np.ones((3, 2))})
+    assert cells["a"].attrs == {"units": "uA", "long_name": "current", "symbol": "a"}
+    assert cells["p"].attrs == {"units": "mV", "long_name": "start of potential", "symbol": "p"}
+    assert cells["b"].attrs == {"units": "1", "long_name": "b", "symbol": "b"}
+    assert cells["p"].dims == cells["b"].dims == ("p_b",) and cells["a"].dtype == np.float32
+    assert cells["w_value"].dims == ("w", "w_axis0")
+    assert "w" not in cells.coords  # a vector is no label: cells of this axis go by their number
+    np.testing.assert_array_equal(cells.sel(a=3.0).isel(p_b=1, w=0)["low"], cells["low"][2, 1, 0])
+
+
+def test_a_whole_start_is_labelled_by_its_values():
+    cells = jaxdyn.sweep(digits, coded(), {"x0": [[1, 2], [3, 4]]})
+    assert cells["x0_value"].dims == ("x0", "x0_axis0")
+    np.testing.assert_array_equal(cells["x0_value"], [[1, 2], [3, 4]])
+    assert cells["x0_value"].attrs["long_name"] == "start of x0"
+
+
+def test_times_and_states_label_a_trajectory():
+    run = functools.partial(jaxdyn.trajectory, n_steps=6, save=jaxdyn.Every(2))
+    cells = jaxdyn.sweep(run, coded(), {"a": DIGITS})
+    np.testing.assert_array_equal(cells["time"], [0, 2, 4, 6])
+    assert cells["time"].attrs == {"units": "ms", "long_name": "time"}
+    assert cells["state"].values.tolist() == ["p", "q"]
+    assert cells["x"].dims == ("a", "time", "state") and cells["x"].attrs["long_name"] == "state"
+    assert "time" in jaxdyn.sweep(run, coded(), {"a": DIGITS}, keep=["x"]).coords
+    assert "time" not in jaxdyn.sweep(run, coded(), {"a": DIGITS}, keep=["status"]).coords
+    assert "time" in jaxdyn.sweep(run, coded(), {"a": DIGITS}, keep=["t"]).coords
+    assert jaxdyn.sweep(functools.partial(jaxdyn.final_state, n_steps=6), coded(), {"a": DIGITS})["t"] == 6
+
+
+def test_times_that_differ_between_cells_are_a_variable():
+    decay = jaxdyn.flow(lambda t, x, p: -x, {"dt": 0.1}, [1.0], state_names=["x"])
+    cells = jaxdyn.sweep(lambda s: jaxdyn.trajectory(s, n_steps=2, dt=s.params["dt"]), decay, {"dt": [0.25, 0.5]})
+    np.testing.assert_array_equal(cells["t"], [[0, 0.25, 0.5], [0, 0.5, 1.0]])
+    assert cells["t"].dims == ("dt", "time") and "time" not in cells.coords
+    cells = jaxdyn.sweep(
+        lambda s, key: jaxdyn.trajectory(s, n_steps=2, dt=0.5, t0=jax.random.uniform(key)),
+        decay,
+        {"x": [1, 2]},
+        keep=["t"],
+    )
+    assert cells["t"].dims == ("x", "time")  # times that hang on the key are not those of the first cell
+
+
+def test_results_carry_words_units_and_codes():
+    spectrum = functools.partial(jaxdyn.lyapunov_spectrum, n_steps=32)
+    exponents = jaxdyn.sweep(spectrum, jaxdyn.models.henon(), {"a": [1.4]})["exponents"]
+    assert exponents.attrs == {"long_name": "Lyapunov exponent", "units": "1/step"}
+
+    def point(s):
+        values = jaxdyn.eigenvalues(s)
+        return {"eigenvalues": values, "at_stability": jaxdyn.stability(values), "found": jnp.isfinite(s.x0[0])}
+
+    cells = jaxdyn.sweep(point, jaxdyn.models.hodgkin_huxley(), {"I": [5.0]})
+    assert cells["at_stability"].attrs["flag_meanings"].split()[7] == "center"
+    assert cells["status"].attrs["flag_values"] == [-1, 0, 1, 2, 3, 4]
+    assert cells["eigenvalues"].attrs["units"] == "1/ms" and cells["found"].attrs["long_name"] == "fixed point found"
+    assert [cells[name].dtype.name for name in ("found", "eigenvalues", "at_stability")] == [
+        "bool",
+        "complex64",
+        "int8",
+    ]
+
+
+def test_provenance_can_be_read_by_machines():
+    attrs = jaxdyn.sweep(digits, coded(), {"a": DIGITS}, seed=4).attrs
+    assert json.loads(attrs["parameters"]) == {"a": 1, "b": 2, "w": [1, 2], "m": [[1, 2], [3, 4]]}
+    assert json.loads(attrs["start"]) == [5, 7]
+    assert json.loads(attrs["versions"])["jaxdyn"] == jaxdyn.__version__
+    expected = {
+        "title": "sweep of System of digits over a",
+        "system": "coded",
+        "kind": "map",
+        "equations": "x[n+1] = x[n]",
+        "references": "Someone 1999",
+        "seed": 4,
+        "dtype": "float32",
+    }
+    assert attrs.items() >= expected.items() and attrs["measure"].endswith("coded.digits")

@@ -1,0 +1,109 @@
+"""Plans: chunks within a budget of memory, and programs that are compiled once and never confused."""
+
+import contextlib
+import functools
+
+import jax
+import jax.monitoring
+import jax.numpy as jnp
+import numpy as np
+from coded import coded
+
+import jaxdyn
+from jaxdyn.sweeps import plan as plans
+from jaxdyn.sweeps.grid import make_grid
+
+
+def test_a_small_budget_makes_small_chunks():
+    neuron = jaxdyn.models.fitzhugh_nagumo()
+    run = functools.partial(jaxdyn.trajectory, n_steps=100, dt=0.1)
+    grid = make_grid(neuron, {"I": np.linspace(0, 1, 64), "b": np.linspace(0.5, 1, 64)})
+    sizes = []
+    for budget in (10**9, 10**6, 10**5, 1):
+        plan = plans.make_plan(neuron, grid, run, None, 0, None, budget)
+        sizes.append(int(np.prod(plan.chunk)))
+        usage = plan.compiled.memory_analysis()
+        taken = (usage.temp_size_in_bytes + usage.output_size_in_bytes) * plans.n_workers()
+        assert taken <= budget or sizes[-1] == 1  # one cell is the least
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 4 and sizes[-1] == 1
+    over = {"I": np.linspace(0, 1, 5)}
+    small, large = (jaxdyn.sweep(run, neuron, over, memory=memory)["x"] for memory in (1, "1GB"))
+    np.testing.assert_array_equal(small, large)
+
+
+@contextlib.contextmanager
+def compilations():
+    """List that grows by one for each program that XLA compiles meanwhile."""
+    found = []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            found.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_the_same_sweep_again_compiles_nothing():
+    run = functools.partial(jaxdyn.trajectory, n_steps=17)
+    henon, over = jaxdyn.models.henon(), {"a": np.linspace(0.5, 1.4, 5)}
+
+    def again(system=henon, over=over, **options):
+        with compilations() as compiled:
+            jaxdyn.sweep(run, system, over, chunk=3, **options)
+        return len(compiled)
+
+    assert again() > 0
+    assert again() == 0
+    assert again(seed=5) == 0
+    assert again(henon.with_params(b=0.2)) == 0
+    assert again(henon.with_state(x=0.3)) == 0
+    assert again(over={"a": np.linspace(0, 1, 50)}) == 0  # the chunk has the same size
+    assert again(keep=["x", "status"]) == 0
+    assert again(keep=["status"]) > 0
+
+
+def test_equal_equations_written_anew_run_the_program_that_is_there():
+    def made():
+        return jaxdyn.flow(lambda t, x, p: -p["k"] * x, {"k": 1.0}, [1.0], state_names=["x"])
+
+    def swept(system):
+        return jaxdyn.sweep(lambda s: s(0.0, s.x0), system, {"k": [1.0, 2.0]})["value"]
+
+    np.testing.assert_array_equal(swept(made()), [[-1], [-2]])
+    with compilations() as compiled:
+        np.testing.assert_array_equal(swept(made()), [[-1], [-2]])
+    assert not compiled
+
+
+def test_programs_that_look_alike_are_not_confused():
+    """Each pair differs only in what it reads, closes over, calls or is called."""
+    lorenz, over = jaxdyn.models.lorenz63(), {"beta": [1.0, 2.0]}
+
+    def found(measure):
+        return jaxdyn.sweep(measure, lorenz, over)["value"].values.tolist()
+
+    for name, value in (("sigma", 10.0), ("rho", 28.0)):
+        assert found(lambda s, name=name: s.params[name] * s.params["beta"]) == [value, 2 * value]
+    for library in (np, jnp):
+        for n in (3, 50_000):
+            for scale in (1.0, 2.0):
+                constant = library.asarray(scale * np.arange(n, dtype=np.float32))
+                assert found(lambda s, c=constant: jnp.asarray(c)[s.params["beta"].astype(int)]) == [scale, 2 * scale]
+    for shift in (1.0, 2.0):
+        shape = jax.ShapeDtypeStruct((), np.float32)
+        called = functools.partial(
+            jax.pure_callback, lambda v, k=shift: np.float32(v + k), shape, vmap_method="sequential"
+        )
+        assert found(lambda s, f=called: f(s.params["beta"])) == [1 + shift, 2 + shift]
+    for name in ("u", "v"):
+        assert name in jaxdyn.sweep({name: lambda s: s.params["beta"]}, lorenz, over)
+
+
+def test_few_programs_are_remembered():
+    for n in range(1, 20):
+        jaxdyn.sweep(lambda s, n=n: s.x0[:1] * n, coded(), {"a": [1.0]})
+    assert len(plans._COMPILED) == 16

@@ -1,0 +1,415 @@
+"""Lyapunov spectra: closed forms, identities, options, failures, precision and transformations."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+import jaxdyn
+from jaxdyn import JaxdynWarning, Status, kaplan_yorke_dimension, lyapunov_spectrum, models
+
+EPS = np.finfo(np.float64).eps
+
+
+def frame_of(system, k=None):
+    """The frame from which all runs of this size start, seen through zero steps of transient."""
+    identity = models.linear_map(A=jnp.eye(system.dim))
+    return np.asarray(lyapunov_spectrum(identity, n_steps=1, n_transient=0, n_exponents=k).frame)
+
+
+# Constant matrices: closed forms
+
+MATRICES = {
+    "normal": [[-0.5, 0.1], [0.1, -0.2]],
+    "not normal": [[0.2, -0.1], [0.2, 0.5]],
+    "rotation": [[-0.3, -0.5], [0.5, -0.3]],
+    "three": [[0.5, 2.0, 0.0], [0.0, -0.7, 1.0], [0.0, 0.0, 0.1]],
+}
+
+
+def alignment_bound(matrix, duration):
+    """Bound of |exponent - closed form|: what the eigenvectors' condition makes of the frame, over the time."""
+    vectors = np.linalg.eig(np.array(matrix))[1]
+    return 2 * np.log(np.linalg.cond(vectors)) / duration + 1e-12
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_constant_maps_give_the_moduli_of_the_eigenvalues(name, x64):
+    matrix = MATRICES[name]
+    spectrum = lyapunov_spectrum(models.linear_map(A=matrix), n_steps=2_000, n_transient=500)
+    expected = np.sort(np.log(np.abs(np.linalg.eigvals(np.array(matrix)))))[::-1]
+    np.testing.assert_allclose(spectrum.exponents, expected, rtol=0, atol=alignment_bound(matrix, 2_000))
+    # The determinant is the same at every step; a step rounds a few numbers of order 1.
+    np.testing.assert_allclose(spectrum.exponents.sum(), np.log(abs(np.linalg.det(matrix))), atol=20 * EPS)
+    assert spectrum.status == Status.OK
+
+
+@pytest.mark.parametrize("method", [None, jaxdyn.Tsit5()])
+@pytest.mark.parametrize("name", MATRICES)
+def test_constant_flows_give_the_real_parts_of_the_eigenvalues(name, method, x64):
+    matrix = MATRICES[name]
+    settings = {"dt": 0.05, "n_steps": 4_000, "n_transient": 1_000}
+    spectrum = lyapunov_spectrum(models.linear_flow(A=matrix), method=method, **settings)
+    expected = np.sort(np.linalg.eigvals(np.array(matrix)).real)[::-1]
+    step = 0.05**4  # eigenvalues are below 1: (lambda dt)^5 / 120 a step for RK4
+    np.testing.assert_allclose(spectrum.exponents, expected, rtol=0, atol=alignment_bound(matrix, 200.0) + step)
+
+
+def test_the_default_transient_is_a_tenth(x64):
+    system = models.henon()
+    given = lyapunov_spectrum(system, n_steps=1_000, n_transient=100)
+    np.testing.assert_array_equal(lyapunov_spectrum(system, n_steps=1_000).exponents, given.exponents)
+    rounded = lyapunov_spectrum(system, n_steps=1_010, n_transient=100, qr_every=5)  # 101 is no multiple of 5
+    np.testing.assert_array_equal(lyapunov_spectrum(system, n_steps=1_010, qr_every=5).exponents, rounded.exponents)
+
+
+# An independent computation
+
+@pytest.mark.parametrize(("n_steps", "n_transient"), [(1, 0), (31, 0), (32, 7), (45, 0), (100, 13)])
+def test_all_steps_count_also_those_that_fill_no_batch(n_steps, n_transient, x64):
+    """Plain numpy: the product of Jacobians with Householder QR at every step.
+
+    At a = 1 the orbit goes to a stable cycle of period 4, so that rounding does not grow.
+    """
+    a, b = 1.0, 0.3
+    x, y = 0.1, 0.1
+    system = models.henon(a=a)
+    vectors = frame_of(system).T
+    logs = []
+    for _ in range(n_transient + n_steps):
+        vectors = np.array([[-2 * a * x, 1], [b, 0]]) @ vectors
+        x, y = 1 - a * x * x + y, b * x
+        vectors, r = np.linalg.qr(vectors)
+        logs.append(np.log(np.abs(np.diag(r))))
+    logs = np.array(logs[n_transient:])
+    spectrum = lyapunov_spectrum(system, n_steps=n_steps, n_transient=n_transient)
+    order = np.argsort(-logs.mean(axis=0))
+    np.testing.assert_allclose(spectrum.exponents, logs.mean(axis=0)[order], rtol=1e-11)
+    blocks = min(32, n_steps)
+    rest = n_steps % blocks
+    batches = logs[rest:].reshape(blocks, -1, 2).mean(axis=1)
+    if blocks > 1:
+        expected = batches.std(axis=0, ddof=1) / np.sqrt(blocks)
+        np.testing.assert_allclose(spectrum.std_error, expected[order], rtol=1e-9)
+    else:
+        assert np.isnan(spectrum.std_error).all()
+    # Estimates after each batch, the left-over steps first.
+    counts = rest + (n_steps // blocks) * np.arange(1, blocks + 1)
+    np.testing.assert_array_equal(spectrum.running_time, counts)
+    running = np.cumsum(logs, axis=0)[counts - 1] / counts[:, None]
+    np.testing.assert_allclose(spectrum.running, running[:, order], rtol=1e-10, atol=1e-12)
+
+
+def test_running_estimates_end_at_the_result(x64):
+    spectrum = lyapunov_spectrum(models.lorenz63(), dt=0.01, n_steps=1_000, qr_every=2)
+    assert spectrum.running.shape == (32, 3)
+    np.testing.assert_array_equal(spectrum.running[-1], spectrum.exponents)
+    # 500 intervals: 20 left over, then 32 batches of 15.
+    np.testing.assert_allclose(spectrum.running_time, 0.02 * (20 + 15 * np.arange(1, 33)), rtol=1e-14)
+    np.testing.assert_allclose(spectrum.frame @ spectrum.frame.T, np.eye(3), atol=20 * EPS)
+    assert spectrum.x.shape == (3,)
+    end = jaxdyn.final_state(models.lorenz63(), dt=0.01, n_steps=1_100)
+    np.testing.assert_allclose(spectrum.x, end.x, rtol=1e-6)  # rounding times exp(0.9 * 11)
+
+
+# Identities
+
+def test_sums_equal_the_mean_divergence(x64):
+    """A constant divergence is met by the exponents to the order of the step, and by the check's average exactly."""
+    # Three states by unrolled Gram-Schmidt, twelve by Householder QR.
+    for system, divergence in ((models.lorenz63(), -41 / 3), (models.lorenz96(n=12), -12.0)):
+        run = lyapunov_spectrum(system, dt=0.01, n_steps=2_000, sum_check=True)
+        assert abs(float(run.exponents.sum()) - divergence) < 1e-3
+        np.testing.assert_allclose(run.exponents.sum() - run.sum_check, divergence, rtol=1e-12)
+
+
+def test_the_sum_converges_with_the_order_of_the_method(x64):
+    """On a cycle, over whole periods, the check is the step's error alone."""
+    period = 6.66328686
+    system = models.van_der_pol()
+
+    def check(n):
+        run = lyapunov_spectrum(system, dt=period / n, n_steps=2 * n, n_transient=10 * n, sum_check=True)
+        return abs(float(run.sum_check))
+
+    order = np.log2(check(100) / check(200))
+    assert 3.7 < order < 5.3
+
+
+@pytest.mark.parametrize("name", ["henon", "ikeda", "standard_map"])
+def test_maps_with_a_constant_determinant_meet_it_to_rounding(name, x64):
+    system = getattr(models, name)()
+    spectrum = lyapunov_spectrum(system, n_steps=3_000, sum_check=True)
+    expected = {"henon": np.log(0.3), "ikeda": 2 * np.log(0.9), "standard_map": 0.0}[name]
+    np.testing.assert_allclose(spectrum.exponents.sum(), expected, rtol=0, atol=20 * EPS)
+    np.testing.assert_allclose(spectrum.sum_check, 0, rtol=0, atol=20 * EPS)
+
+
+def test_networks_meet_their_mean_divergence(x64):
+    """The divergence -n + g sum J_ii (1 - tanh^2 x_i) varies along the orbit; 32 states use Householder QR."""
+    flow = lyapunov_spectrum(
+        models.random_rnn(n=32, g=4.0), dt=0.05, n_steps=640, n_transient=200, qr_every=4, sum_check=True
+    )
+    assert abs(float(flow.sum_check)) < 1e-3 * 32
+    assert abs(float(flow.exponents.sum()) + 32) > 1e-3  # it is not -n
+    mapped = lyapunov_spectrum(models.random_rnn_map(n=12, g=1.5), n_steps=320, n_transient=64, sum_check=True)
+    np.testing.assert_allclose(mapped.sum_check, 0, rtol=0, atol=1e-11)
+
+
+def test_a_hamiltonian_flow_has_pairs(x64):
+    """Hénon and Heiles at energy 1/8: the pairs add up to zero with the order of the method, 4 or more."""
+
+    def field(t, x, p):
+        q1, q2, p1, p2 = x
+        return p1, p2, -q1 - 2 * q1 * q2, -q2 - q1**2 + q2**2
+
+    system = jaxdyn.flow(field, {}, [0.0, -0.25, 0.42081, 0.0])
+    run = jax.jit(jax.vmap(lambda dt: lyapunov_spectrum(system, dt=dt, n_steps=12_000).exponents))
+    exponents = np.asarray(run(np.array([0.1, 0.05])))
+    pairs = np.abs(exponents + exponents[:, ::-1]).max(axis=1)
+    assert pairs[1] < pairs[0] / 14 and pairs[1] < 1e-4
+    assert np.all(np.abs(exponents[:, 1]) < 0.02)  # two zeros, reached as log(t)/t; t = 600 and more
+
+
+# Options
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_fewer_exponents_are_the_leading_ones(k, x64):
+    """The first vectors of a frame do not know of the later ones."""
+    # Long enough for the vectors to grow in the order of the exponents, by which the results are sorted.
+    settings = {"dt": 0.01, "n_steps": 6_400, "n_transient": 3_200}
+    full = lyapunov_spectrum(models.lorenz63(), **settings)
+    part = lyapunov_spectrum(models.lorenz63(), n_exponents=k, **settings)
+    assert part.exponents.shape == part.std_error.shape == (k,)
+    assert part.frame.shape == (k, 3) and part.running.shape == (32, k)
+    np.testing.assert_allclose(part.exponents, full.exponents[:k], rtol=0, atol=1e-12)
+
+
+def test_the_interval_of_orthonormalization_does_not_matter_while_it_is_short(x64):
+    """QR of a product is the product of QRs: equal up to rounding times the spread of an interval's growth."""
+    settings = {"dt": 0.005, "n_steps": 2_000, "n_transient": 200}
+    every, fifth = (lyapunov_spectrum(models.lorenz63(), qr_every=q, **settings) for q in (1, 5))
+    np.testing.assert_allclose(every.exponents, fifth.exponents, rtol=0, atol=1e-9)
+    assert fifth.status == Status.OK
+
+
+def test_a_flow_that_depends_on_time_runs_from_time_zero(x64):
+    """x' = cos(t) x: the exponent is (sin(end) - sin(begin)) / duration."""
+    system = jaxdyn.flow(lambda t, x, p: jnp.cos(t) * x, {}, [1.0])
+    spectrum = lyapunov_spectrum(system, dt=0.01, n_steps=300, n_transient=50)
+    np.testing.assert_allclose(spectrum.exponents, (np.sin(3.5) - np.sin(0.5)) / 3, rtol=1e-9)
+
+
+# Errors and failures
+
+def test_std_error_covers_the_truth(x64):
+    """Two standard errors hold ln 2 in about 95 of 100 runs; Student's t with 31 degrees of freedom: 94.6 %."""
+    starts = np.random.default_rng(3).uniform(0.05, 0.95, (400, 1))
+    # r = 3.9 has independent-looking increments; at r = 4 they telescope and the error is overestimated.
+    system = models.logistic(r=3.9)
+    run = jax.jit(jax.vmap(lambda x: lyapunov_spectrum(system.with_state(x), n_steps=6_400, n_transient=200)))(starts)
+    got, error = np.asarray(run.exponents)[:, 0], np.asarray(run.std_error)[:, 0]
+    truth = 0.49604
+    covered = np.mean(np.abs(got - truth) <= 2 * error)
+    print(covered, got.std(), error.mean())
+    full = jax.jit(jax.vmap(lambda x: lyapunov_spectrum(models.logistic().with_state(x), n_steps=6_400)))(starts)
+    got, error = np.asarray(full.exponents)[:, 0], np.asarray(full.std_error)[:, 0]
+    print(np.mean(np.abs(got - np.log(2)) <= 2 * error), got.std(), error.mean())
+    assert 0.9 <= covered <= 0.99
+
+
+def test_the_zero_exponent_of_a_cycle_counts_as_zero(x64):
+    spectrum = lyapunov_spectrum(models.van_der_pol(), dt=0.02, n_steps=10_000)
+    assert spectrum.kaplan_yorke_dimension == 1
+
+
+def two_rates(fast):
+    """Linear flow that forgets one direction `fast` times faster than e per unit of time."""
+    return models.linear_flow(A=[[0.0, 0.0], [0.0, -float(fast)]], x0=[1.0, 1.0])
+
+
+def test_too_rare_orthonormalization_is_reported(x64):
+    """The bound is a difference of growth of -log(eps)/2 = 18.02 within an interval."""
+    bound = -0.5 * np.log(EPS)
+    dt = 0.01
+    for factor, status in ((0.98, Status.OK), (1.02, Status.QR_INTERVAL)):
+        # RK4 takes exp(-rate dt) to a relative (rate dt)^4/120 of the rate.
+        rate = factor * bound / 0.5
+        system = two_rates(rate)
+        settings = {"dt": dt / 4, "n_steps": 2_000, "qr_every": 200, "n_transient": 200}
+        if status == Status.OK:
+            result = lyapunov_spectrum(system, **settings)
+        else:
+            with pytest.warns(JaxdynWarning, match=r"linear_flow were lost .* lower qr_every=200"):
+                result = lyapunov_spectrum(system, **settings)
+        assert result.status == status
+
+
+def test_the_warning_is_kept_inside_jit(x64):
+    run = jax.jit(lambda s: lyapunov_spectrum(s, dt=0.0025, n_steps=2_000, qr_every=400, n_transient=0))
+    assert run(two_rates(40)).status == Status.QR_INTERVAL  # warnings are errors in these tests
+
+
+@pytest.mark.filterwarnings("ignore::jaxdyn.errors.JaxdynWarning")
+def test_the_sum_exposes_lost_directions(x64):
+    """Lorenz with an interval of 4 time units: exp(4 * 15.5) exceeds what a frame can hold."""
+    run = lyapunov_spectrum(models.lorenz63(), dt=0.01, n_steps=8_000, n_transient=800, qr_every=400, sum_check=True)
+    assert run.status == Status.QR_INTERVAL
+    assert abs(float(run.sum_check)) > 0.1
+
+
+def test_a_diverging_orbit_is_reported_and_harms_no_other_lane(x64):
+    system = models.logistic()
+    starts = np.array([[0.3], [1.5], [np.nan], [0.6]])
+    run = jax.jit(jax.vmap(lambda x: lyapunov_spectrum(system.with_state(x), n_steps=500)))
+    lanes = run(starts)
+    np.testing.assert_array_equal(lanes.status, [Status.OK, Status.NON_FINITE, Status.NON_FINITE, Status.OK])
+    calm = run(np.array([[0.3], [0.4], [0.5], [0.6]]))
+    for i in (0, 3):
+        a, b = (jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), tree) for tree in (lanes, calm))
+        jax.tree.map(np.testing.assert_array_equal, a, b)
+    with pytest.raises(jaxdyn.FailedLanesError, match="2 of 4 lanes"):
+        jaxdyn.raise_if_failed(lanes)
+
+
+def test_a_superstable_orbit_has_minus_infinity(x64):
+    spectrum = lyapunov_spectrum(models.logistic(r=2.0, x0=[0.5]), n_steps=100)
+    assert spectrum.exponents[0] == -np.inf
+    assert spectrum.status == Status.OK
+    assert spectrum.kaplan_yorke_dimension == 0
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_exponents": 0}, "between 1 and the dimension 3, got 0"),
+        ({"n_exponents": 4}, "between 1 and the dimension 3, got 4"),
+        ({"qr_every": 0}, "qr_every must be a whole number of at least 1"),
+        ({"qr_every": 2.0}, "qr_every must be a whole number"),
+        ({"qr_every": 7, "n_transient": 7}, "n_steps=100 must be a multiple of qr_every=7; use n_steps=105"),
+        ({"qr_every": 10, "n_transient": 5}, "n_transient=5 must be a multiple of qr_every=10; use n_transient=10"),
+        ({"n_transient": -1}, "n_transient must be a whole number of at least 0"),
+        ({"n_steps": 0}, "n_steps must be a whole number of at least 1"),
+        ({"sum_check": True, "n_exponents": 2}, "sum_check needs all 3 exponents, got n_exponents=2"),
+        ({"dt": -0.01}, "dt must be positive, got -0.01"),
+    ],
+)
+def test_wrong_arguments_say_what_fits(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        lyapunov_spectrum(models.lorenz63(), **({"dt": 0.01, "n_steps": 100} | arguments))
+
+
+def test_maps_take_no_step():
+    with pytest.raises(TypeError, match="dt and t1 are for flows"):
+        lyapunov_spectrum(models.henon(), n_steps=10, dt=1.0)
+
+
+# Precision, transformations, platforms
+
+def test_float32_agrees_with_float64(x64):
+    """Chaotic orbits part, so that the two are different samples of one average."""
+    results = []
+    for dtype in (jnp.float32, jnp.float64):
+        system = models.lorenz63(dtype=dtype)
+        starts = np.random.default_rng(0).uniform([-5, -5, 15], [5, 5, 25], (16, 3)).astype(dtype)
+        settings = {"dt": 0.01, "n_steps": 8_000, "n_transient": 1_000}
+        run = jax.jit(jax.vmap(lambda x, s=system: lyapunov_spectrum(s.with_state(x), **settings)))(starts)
+        assert run.exponents.dtype == dtype
+        results.append(np.asarray(run.exponents, float))
+    errors = [r.std(axis=0, ddof=1) / 4 for r in results]
+    difference = results[0].mean(axis=0) - results[1].mean(axis=0)
+    assert np.all(np.abs(difference) <= 4 * np.hypot(*errors))
+    # The sum has no statistical error: float32 loses a rounding a step, of either sign, relative to dt.
+    np.testing.assert_allclose(results[0].sum(axis=1), results[1].sum(axis=1), atol=100 * 6e-8 / 0.01)
+
+
+def test_long_float32_sums_lose_no_digits(x64):
+    """Without compensation the sum of 3e5 terms of one sign drifts by hundreds of roundings of its size."""
+    system = models.linear_map(A=[[0.7, 0.0], [0.0, 0.3]], dtype=jnp.float32, x0=[0.0, 0.0])
+    spectrum = lyapunov_spectrum(system, n_steps=300_000, n_transient=3_200)
+    np.testing.assert_allclose(spectrum.exponents, np.log(np.float32([0.7, 0.3])), rtol=4 * 6e-8)
+
+
+def test_the_gradient_of_a_stable_exponent_equals_the_finite_difference(x64):
+    """A stable cycle: the exponent is smooth in the current."""
+
+    def second(current):
+        system = models.fitzhugh_nagumo(x0=[2.0, 0.0]).with_params(I=current)
+        return lyapunov_spectrum(system, dt=0.4, n_steps=128, n_transient=64).exponents[1]
+
+    second = jax.jit(second)
+    forward = float(jax.jvp(second, (0.5,), (1.0,))[1])
+    reverse = float(jax.grad(second)(0.5))
+    h = 1e-4
+    coarse, fine = (float(second(0.5 + s) - second(0.5 - s)) / (2 * s) for s in (h, h / 2))
+    error = abs(fine - coarse) + 1e-12 / h  # Richardson's estimate and rounding
+    assert error < 1e-4 * abs(fine)
+    assert abs(forward - fine) <= error
+    assert abs(reverse - forward) <= 1e-9 * abs(forward)
+
+
+def test_the_gradient_of_a_linear_exponent_is_exact(x64):
+    def largest(a):
+        system = models.linear_map().with_params(A=jnp.array([[1.0, 0.0], [0.0, 0.3]]) * a)
+        return lyapunov_spectrum(system, n_steps=64).exponents[0]
+
+    np.testing.assert_allclose(jax.grad(largest)(0.8), 1 / 0.8, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("platform", "n"), [("cuda", 3), ("tpu", 3), ("cuda", 12), ("tpu", 12)])
+def test_spectra_lower_for_accelerators(platform, n):
+    """Three states by elementwise code, twelve by Householder QR."""
+    system = models.lorenz63() if n == 3 else models.lorenz96(n=12)
+
+    @jax.jit
+    def run(x0, params):
+        system_there = dataclasses.replace(system, x0=x0, params=params)
+        return lyapunov_spectrum(system_there, dt=0.01, n_steps=64).exponents
+
+    exported = export.export(run, platforms=[platform])(system.x0, system.params)
+    assert exported.platforms == (platform,)
+    assert "callback" not in exported.mlir_module()
+
+
+# Kaplan-Yorke dimension
+
+@pytest.mark.parametrize(
+    ("exponents", "dim", "expected"),
+    [
+        ([-1.0, -2.0], None, 0.0),
+        ([0.5, 0.2], None, 2.0),
+        ([0.5, 0.2], 2, 2.0),
+        ([0.5, 0.2], 3, np.nan),
+        ([0.5, -1.0], 3, 1.5),
+        ([1.0, 0.0, -4.0], None, 2.25),
+        ([0.0, -1.0], None, 1.0),
+        ([1.0, -1.0, -1.0], None, 2.0),  # a partial sum of exactly zero is not negative
+        ([1.0, -0.5, -1.0], None, 2.5),
+        ([0.0, 0.0, 0.0], None, 3.0),
+        ([-0.5], None, 0.0),
+        ([0.5], None, 1.0),
+        ([0.5], 2, np.nan),
+        ([1.0, -np.inf], None, 1.0),
+        ([-np.inf], None, 0.0),
+        ([np.nan, -1.0], None, np.nan),
+        ([1.0, np.nan], None, np.nan),
+    ],
+)
+def test_kaplan_yorke_dimension_by_hand(exponents, dim, expected, x64):
+    array = jnp.array(exponents)
+    np.testing.assert_allclose(kaplan_yorke_dimension(array, dim=dim), expected, rtol=4 * EPS)
+    np.testing.assert_allclose(jax.jit(lambda e: kaplan_yorke_dimension(e, dim=dim))(array), expected, rtol=4 * EPS)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_kaplan_yorke_dimension_of_batches(dtype, x64):
+    rows = jnp.array([[[1.0, 0.0, -4.0], [-1.0, -2.0, -3.0]]], dtype)
+    dimension = kaplan_yorke_dimension(rows)
+    assert dimension.shape == (1, 2) and dimension.dtype == dtype
+    np.testing.assert_array_equal(dimension, [[2.25, 0.0]])
+    np.testing.assert_array_equal(jax.vmap(kaplan_yorke_dimension)(rows), dimension)
+    np.testing.assert_array_equal(kaplan_yorke_dimension(rows[..., :1], dim=3), [[np.nan, 0.0]])
