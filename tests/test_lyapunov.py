@@ -160,7 +160,7 @@ def test_networks_meet_their_mean_divergence(x64):
 
 
 def test_a_hamiltonian_flow_has_pairs(x64):
-    """Hénon and Heiles at energy 1/8: the pairs add up to zero with the order of the method, 4 or more."""
+    """Hénon and Heiles at energy 1/8: the sum is zero with the order of the method, 4 or more."""
 
     def field(t, x, p):
         q1, q2, p1, p2 = x
@@ -169,9 +169,10 @@ def test_a_hamiltonian_flow_has_pairs(x64):
     system = jaxdyn.flow(field, {}, [0.0, -0.25, 0.42081, 0.0])
     run = jax.jit(jax.vmap(lambda dt: lyapunov_spectrum(system, dt=dt, n_steps=12_000).exponents))
     exponents = np.asarray(run(np.array([0.1, 0.05])))
-    pairs = np.abs(exponents + exponents[:, ::-1]).max(axis=1)
-    assert pairs[1] < pairs[0] / 14 and pairs[1] < 1e-4
-    assert np.all(np.abs(exponents[:, 1]) < 0.02)  # two zeros, reached as log(t)/t; t = 600 and more
+    sums = np.abs(exponents.sum(axis=1))
+    assert sums[1] < sums[0] / 14 and sums[1] < 1e-5
+    # Pairs form as the frame turns, along the zeros slowly: within a few e-foldings over the time of 600.
+    np.testing.assert_allclose(exponents + exponents[:, ::-1], 0, atol=3 / 600)
 
 
 # Options
@@ -206,19 +207,21 @@ def test_a_flow_that_depends_on_time_runs_from_time_zero(x64):
 # Errors and failures
 
 def test_std_error_covers_the_truth(x64):
-    """Two standard errors hold ln 2 in about 95 of 100 runs; Student's t with 31 degrees of freedom: 94.6 %."""
+    """Two standard errors hold the truth in 94.6 % of runs by Student's t with 31 degrees of freedom; 400 runs."""
     starts = np.random.default_rng(3).uniform(0.05, 0.95, (400, 1))
-    # r = 3.9 has independent-looking increments; at r = 4 they telescope and the error is overestimated.
-    system = models.logistic(r=3.9)
-    run = jax.jit(jax.vmap(lambda x: lyapunov_spectrum(system.with_state(x), n_steps=6_400, n_transient=200)))(starts)
-    got, error = np.asarray(run.exponents)[:, 0], np.asarray(run.std_error)[:, 0]
-    truth = 0.49604
-    covered = np.mean(np.abs(got - truth) <= 2 * error)
-    print(covered, got.std(), error.mean())
-    full = jax.jit(jax.vmap(lambda x: lyapunov_spectrum(models.logistic().with_state(x), n_steps=6_400)))(starts)
-    got, error = np.asarray(full.exponents)[:, 0], np.asarray(full.std_error)[:, 0]
-    print(np.mean(np.abs(got - np.log(2)) <= 2 * error), got.std(), error.mean())
-    assert 0.9 <= covered <= 0.99
+
+    def run(r):
+        system = models.logistic(r=r)
+        lanes = jax.vmap(lambda x: lyapunov_spectrum(system.with_state(x), n_steps=6_400, n_transient=200))
+        spectrum = jax.jit(lanes)(starts)
+        return np.asarray(spectrum.exponents)[:, 0], np.asarray(spectrum.std_error)[:, 0]
+
+    exponents, errors = run(3.9)
+    assert 0.9 <= np.mean(np.abs(exponents - 0.49604) <= 2 * errors) <= 0.99
+    # At r = 4 the growth is ln 2 plus a difference g(x[n+1]) - g(x[n]), so that errors of batches cancel in their
+    # mean: batch means are then too cautious, never too bold.
+    exponents, errors = run(4.0)
+    assert np.mean(np.abs(exponents - np.log(2)) <= 2 * errors) >= 0.99
 
 
 def test_the_zero_exponent_of_a_cycle_counts_as_zero(x64):
@@ -335,18 +338,17 @@ def test_long_float32_sums_lose_no_digits(x64):
 
 
 def test_the_gradient_of_a_stable_exponent_equals_the_finite_difference(x64):
-    """A stable cycle: the exponent is smooth in the current."""
+    """A cycle of period 4: the exponent is smooth in the parameter."""
 
-    def second(current):
-        system = models.fitzhugh_nagumo(x0=[2.0, 0.0]).with_params(I=current)
-        return lyapunov_spectrum(system, dt=0.4, n_steps=128, n_transient=64).exponents[1]
+    def largest(a):
+        return lyapunov_spectrum(models.henon().with_params(a=a), n_steps=256, n_transient=256).exponents[0]
 
-    second = jax.jit(second)
-    forward = float(jax.jvp(second, (0.5,), (1.0,))[1])
-    reverse = float(jax.grad(second)(0.5))
+    largest = jax.jit(largest)
+    forward = float(jax.jvp(largest, (1.0,), (1.0,))[1])
+    reverse = float(jax.grad(largest)(1.0))
     h = 1e-4
-    coarse, fine = (float(second(0.5 + s) - second(0.5 - s)) / (2 * s) for s in (h, h / 2))
-    error = abs(fine - coarse) + 1e-12 / h  # Richardson's estimate and rounding
+    coarse, fine = (float(largest(1.0 + s) - largest(1.0 - s)) / (2 * s) for s in (h, h / 2))
+    error = abs(fine - coarse) + 1e-13 / h  # Richardson's estimate and rounding
     assert error < 1e-4 * abs(fine)
     assert abs(forward - fine) <= error
     assert abs(reverse - forward) <= 1e-9 * abs(forward)

@@ -186,7 +186,7 @@ def _fixed_points(
     good = _is_root(ends, distance, tolerance, merge_within)
     y, found, count = _distinct(ends, good, merge_within, max_points)
     y = y[_order(y, found, merge_within)]
-    found = jnp.arange(max_points) < count
+    found = jnp.arange(max_points, dtype=jnp.int32) < count
     x = jax.vmap(lambda z: _refined(system, low, width, z))(jnp.where(found[:, None], y, 0.5))
     return _describe(system, x, found, count > max_points)
 
@@ -250,15 +250,15 @@ def _distinct(ends: _Search, good: Array, merge_within: Array, max_points: int) 
     def insert(carry: tuple[Array, Array], end: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
         slots, count = carry
         y, is_good, within = end
-        taken = jnp.arange(max_points) < count
+        taken = jnp.arange(max_points, dtype=jnp.int32) < count
         near = taken & (jnp.max(jnp.abs(slots - y[None]), axis=-1) <= within)
         is_new = is_good & ~jnp.any(near)
-        put = is_new & (jnp.arange(max_points) == count)
+        put = is_new & (jnp.arange(max_points, dtype=jnp.int32) == count)
         return (jnp.where(put[:, None], y[None], slots), count + is_new.astype(count.dtype)), None
 
     empty = jnp.zeros((max_points, ends.y.shape[-1]), ends.y.dtype)
     (slots, count), _ = lax.scan(insert, (empty, jnp.int32(0)), (ends.y, good, radius))
-    return slots, jnp.arange(max_points) < count, count
+    return slots, jnp.arange(max_points, dtype=jnp.int32) < count, count
 
 
 def _order(y: Array, found: Array, merge_within: Array) -> Array:

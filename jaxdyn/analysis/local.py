@@ -114,7 +114,9 @@ def _eigenvalues_of_two(matrix: Array) -> Array:
     (a, b), (c, d) = matrix
     mean, half = (a + d) / 2, (a - d) / 2
     discriminant = half * half + b * c
-    root = jnp.sqrt(jnp.where(discriminant == 0, 0, jnp.abs(discriminant)))
+    # Where the eigenvalues meet, the square root has no derivative: 0 stands for it, so that their sum keeps its own.
+    meet = discriminant == 0
+    root = jnp.where(meet, 0, jnp.sqrt(jnp.where(meet, 1, jnp.abs(discriminant))))
     large = jnp.where(mean < 0, mean - root, mean + root)
     small = jnp.where(large == 0, 0, (a * d - b * c) / jnp.where(large == 0, 1, large))
     is_real = discriminant >= 0

@@ -65,7 +65,7 @@ def check_extensive(spectra, gains, values, n):
         for name, value in got.items():
             seeds = np.array(values[g][name])
             scatter = max(np.ptp(seeds) / np.sqrt(2), 0.03 * seeds.mean())
-                assert abs(value - seeds.mean()) <= 3 * scatter * np.sqrt(1 + 1 / 2), (g, name, value, seeds)
+            assert abs(value - seeds.mean()) <= 3 * scatter * np.sqrt(1 + 1 / 2), (g, name, value, seeds)
 
 
 def test_dimension_and_entropy_of_a_discrete_network():

@@ -7,6 +7,7 @@ import jax
 import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from coded import coded
 
 import jaxdyn
@@ -14,7 +15,13 @@ from jaxdyn.sweeps import plan as plans
 from jaxdyn.sweeps.grid import make_grid
 
 
-def test_a_small_budget_makes_small_chunks():
+@pytest.fixture
+def two_workers(monkeypatch):
+    """Two chunks in flight, whatever the machine: they share the budget."""
+    monkeypatch.setattr(plans, "n_workers", lambda: 2)
+
+
+def test_a_small_budget_makes_small_chunks(two_workers):
     neuron = jaxdyn.models.fitzhugh_nagumo()
     run = functools.partial(jaxdyn.trajectory, n_steps=100, dt=0.1)
     grid = make_grid(neuron, {"I": np.linspace(0, 1, 64), "b": np.linspace(0.5, 1, 64)})
@@ -23,12 +30,23 @@ def test_a_small_budget_makes_small_chunks():
         plan = plans.make_plan(neuron, grid, run, None, 0, None, budget)
         sizes.append(int(np.prod(plan.chunk)))
         usage = plan.compiled.memory_analysis()
-        taken = (usage.temp_size_in_bytes + usage.output_size_in_bytes) * plans.n_workers()
+        taken = (usage.temp_size_in_bytes + usage.output_size_in_bytes) * 2
         assert taken <= budget or sizes[-1] == 1  # one cell is the least
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 4 and sizes[-1] == 1
     over = {"I": np.linspace(0, 1, 5)}
     small, large = (jaxdyn.sweep(run, neuron, over, memory=memory)["x"] for memory in (1, "1GB"))
     np.testing.assert_array_equal(small, large)
+
+
+def test_room_that_is_needed_in_between_counts(two_workers):
+    def median(s):
+        return jnp.median(jnp.sin(s.params["a"] * jnp.arange(10_000.0)))  # sorted: 40 kB for a result of 4 bytes
+
+    grid, budget = make_grid(coded(), {"a": np.linspace(0, 1, 1000)}), 4 * 10**6
+    plan = plans.make_plan(coded(), grid, median, None, 0, None, budget)
+    usage = plan.compiled.memory_analysis()
+    assert (usage.temp_size_in_bytes + usage.output_size_in_bytes) * 2 <= budget
+    assert 1 < plan.chunk[0] < 100
 
 
 @contextlib.contextmanager
