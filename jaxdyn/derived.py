@@ -1,7 +1,7 @@
 """Derived systems: a System in, a System out, so that every analysis applies to the result."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -73,7 +73,7 @@ class Samples:
         return self.values[jnp.clip(index, 0, self.values.shape[0] - 1)]
 
 
-def samples(values: ArrayLike, *, dt: ArrayLike = 1.0, t0: ArrayLike = 0.0) -> Samples:
+def samples(values: ArrayLike | Sequence[Any], *, dt: ArrayLike = 1.0, t0: ArrayLike = 0.0) -> Samples:
     """Input u(t) from an array of samples, time along the first axis.
 
     Parameters

@@ -38,6 +38,7 @@ class System:
 
         Raises ValueError while tracing if the field's result does not have the state's shape and dtype.
         """
+        t = jnp.asarray(t, jnp.int32 if self.discrete else x.dtype)  # fields may rely on an array
         return _as_state(self.field(t, x, self.params), x, self)
 
     @property
@@ -83,12 +84,12 @@ class System:
             params[name] = like(value, params[name], f"parameter {name!r}")
         return dataclasses.replace(self, params=params)
 
-    def with_state(self: _S, x0: ArrayLike | Sequence[Any] | None = None, /, **components: ArrayLike) -> _S:
-        """Return the same system with another start, whole (`x0`) or by named components.
+    def with_state(self: _S, whole: ArrayLike | Sequence[Any] | None = None, /, **components: ArrayLike) -> _S:
+        """Return the same system with another start, whole or by named components.
 
         Raises TypeError for an unknown state name and ValueError for a start of another shape.
         """
-        start = self.x0 if x0 is None else like(x0, self.x0, "x0")
+        start = self.x0 if whole is None else like(whole, self.x0, "x0")
         for name, value in components.items():
             if name not in self.state_names:
                 raise TypeError(f"{self.about.name} has no state {unknown_name(name, list(self.state_names))}")
@@ -115,7 +116,7 @@ class Map(System):
 def flow(
     field: Callable[[Scalar, Array, dict[str, Array]], Any],
     params: Mapping[str, Any] | None = None,
-    x0: ArrayLike | Sequence[float] = (),
+    x0: ArrayLike | Sequence[Any] = (),
     *,
     state_names: Sequence[str] | None = None,
     about: About | None = None,
@@ -166,7 +167,7 @@ def flow(
 def iterated_map(
     field: Callable[[Int[Array, ""], Array, dict[str, Array]], Any],
     params: Mapping[str, Any] | None = None,
-    x0: ArrayLike | Sequence[float] = (),
+    x0: ArrayLike | Sequence[Any] = (),
     *,
     state_names: Sequence[str] | None = None,
     about: About | None = None,

@@ -219,3 +219,22 @@ def test_time_of_maps_is_an_integer():
     assert doubling.time(3, 1.0, jnp.int32(4)).dtype == jnp.int32
     assert make().time(1, 0.5, jnp.int32(4)).dtype == jnp.float32
     assert make().time(1, 0.5, jnp.int32(4)) == 3.0
+
+
+def test_fields_get_their_time_as_an_array_of_one_dtype(x64):
+    seen = set()
+
+    def field(t, x, p):
+        seen.add((t.dtype.name, t.weak_type))
+        return t.astype(x.dtype) * x
+
+    for make, times in ((jaxdyn.iterated_map, (0, 3, np.int64(3), jnp.int32(3))), (jaxdyn.flow, (0, 3, 0.5, np.pi))):
+        for dtype in (jnp.float32, jnp.float64):
+            seen.clear()
+            system = make(field, {}, [2.0], dtype=dtype)
+            for t in times:
+                assert system(t, system.x0)[0] == (jnp.asarray(t, system.dtype) * 2)
+                assert jaxdyn.jacobian(system, t=t).dtype == dtype
+            step = {} if system.discrete else {"dt": 0.1}
+            jaxdyn.final_state(system, n_steps=2, **step)
+            assert seen == {("int32" if system.discrete else jnp.dtype(dtype).name, False)}

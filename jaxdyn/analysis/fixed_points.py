@@ -172,12 +172,12 @@ def _fixed_points(
     low, width = bounds[:, 0], bounds[:, 1] - bounds[:, 0]
     still = lax.stop_gradient(system)
 
-    def raw(y: Array) -> Array:
-        return still.displacement(still.time(0, 0, 0), low + width * y)
+    def raw(y: Array, of: System = still) -> Array:
+        return of.displacement(of.time(0, 0, 0), low + width * y)
 
-    even = jnp.asarray(_even_points(n_starts, system.dim), system.dtype)
-    starts = jnp.concatenate([even, (extra - low[None]) / width[None]])
-    values = jnp.abs(jax.vmap(raw)(starts))
+    even = jnp.asarray(_even_points(max(n_starts, 64), system.dim), system.dtype)
+    starts = jnp.concatenate([even[:n_starts], (extra - low[None]) / width[None]])
+    values = jnp.abs(jax.vmap(raw)(even))  # not at the caller's starts, which may be roots already
     typical = jnp.nanmedian(jnp.where(jnp.isfinite(values), values, jnp.nan), axis=0)
     scale = jnp.where(typical > 0, typical, 1)
     ends = jax.vmap(lambda y: _search(lambda z: raw(z) / scale, y, tolerance))(starts)
@@ -187,8 +187,8 @@ def _fixed_points(
     y, found, count = _distinct(ends, good, merge_within, max_points)
     y = y[_order(y, found, merge_within)]
     found = jnp.arange(max_points, dtype=jnp.int32) < count
-    x = jax.vmap(lambda z: _refined(system, low, width, z))(jnp.where(found[:, None], y, 0.5))
-    return _describe(system, x, found, count > max_points)
+    y = jax.vmap(functools.partial(_refined, lambda z: raw(z, system)))(jnp.where(found[:, None], y, 0.5))
+    return _describe(system, low[None] + width[None] * y, found, count > max_points)
 
 
 def _search(f: Any, start: Array, tolerance: Array) -> _Search:
@@ -225,10 +225,13 @@ def _search(f: Any, start: Array, tolerance: Array) -> _Search:
 def _is_root(ends: _Search, distance: Array, tolerance: Array, margin: Array) -> Array:
     """Inside the box (whose faces count), with a vanishing residual, and a Newton step away from a root.
 
-    The last condition tells a root from a minimum of the residual: there the Newton step is large.
+    The last condition tells a root from a minimum of the residual: there the Newton step is large. It is also large
+    along a line of roots, where a residual of nothing but rounding decides.
     """
     inside = jnp.all((ends.y >= -margin) & (ends.y <= 1 + margin), axis=-1)
-    return inside & (jnp.max(jnp.abs(ends.f), axis=-1) <= tolerance) & (distance <= margin)
+    residual = jnp.max(jnp.abs(ends.f), axis=-1)
+    near = (distance <= margin) | (residual <= 4 * jnp.finfo(residual.dtype).eps)
+    return inside & (residual <= tolerance) & near
 
 
 def _newton_step(f: Any, y: Array) -> Array:
@@ -268,13 +271,14 @@ def _order(y: Array, found: Array, merge_within: Array) -> Array:
     return jnp.lexsort((*keys, ~found))
 
 
-def _refined(system: System, low: Array, width: Array, y: Array) -> Array:
+def _refined(f: Any, y: Array) -> Array:
     """One more Newton step: the last digits, and the derivative by parameters through an implicit equation."""
     y = lax.stop_gradient(y)
-    step = _newton_step(lambda z: system.displacement(system.time(0, 0, 0), low + width * z), y)
-    # A step that is not small belongs to an empty slot; it changes the derivative only.
-    small = jnp.max(jnp.abs(step)) <= 1e-3
-    return low + width * (y + jnp.where(small, step, step - lax.stop_gradient(step)))
+    step = _newton_step(f, y)
+    # A step that is large (an empty slot) or gains nothing (a jump of the field) changes the derivative only.
+    gains = jnp.sum(f(y + step) ** 2) <= jnp.sum(f(y) ** 2)
+    take = gains & (jnp.max(jnp.abs(step)) <= 1e-3)
+    return y + jnp.where(take, step, step - lax.stop_gradient(step))
 
 
 def _describe(system: System, x: Array, found: Array, overflow: Array) -> FixedPoints:

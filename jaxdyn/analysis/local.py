@@ -1,5 +1,6 @@
 """Local analysis: exact Jacobian, linearization, eigenvalues."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -16,7 +17,7 @@ __all__ = ["eigenvalues", "jacobian", "linearize", "matrix_eigenvalues"]
 _S = TypeVar("_S", bound=System)
 
 
-def jacobian(system: System, x: ArrayLike | None = None, t: ArrayLike = 0) -> Float[Array, "dim dim"]:
+def jacobian(system: System, x: ArrayLike | Sequence[Any] | None = None, t: ArrayLike = 0) -> Float[Array, "dim dim"]:
     """Exact Jacobian of the field by forward differentiation: J[i, j] = d field_i / d x_j.
 
     Parameters
@@ -42,7 +43,7 @@ def jacobian(system: System, x: ArrayLike | None = None, t: ArrayLike = 0) -> Fl
     return jax.jacfwd(lambda y: system(t, y))(_point(system, x))
 
 
-def linearize(system: _S, x: ArrayLike | None = None, t: ArrayLike = 0) -> _S:
+def linearize(system: _S, x: ArrayLike | Sequence[Any] | None = None, t: ArrayLike = 0) -> _S:
     """Linear system about a point, in the original coordinates: f(x*) + J(x*) (x - x*).
 
     Parameters
@@ -78,7 +79,7 @@ class _Linear:
         return params["offset"] + params["A"] @ (x - params["center"])
 
 
-def eigenvalues(system: System, x: ArrayLike | None = None, t: ArrayLike = 0) -> Complex[Array, " dim"]:
+def eigenvalues(system: System, x: ArrayLike | Sequence[Any] | None = None, t: ArrayLike = 0) -> Complex[Array, " dim"]:
     """Eigenvalues of the Jacobian at a point, largest growth first.
 
     Flows are ordered by real part (1/time), maps by modulus; pairs have the positive imaginary part first.
@@ -118,7 +119,7 @@ def _eigenvalues_of_two(matrix: Array) -> Array:
     meet = discriminant == 0
     root = jnp.where(meet, 0, jnp.sqrt(jnp.where(meet, 1, jnp.abs(discriminant))))
     large = jnp.where(mean < 0, mean - root, mean + root)
-    small = jnp.where(large == 0, 0, (a * d - b * c) / jnp.where(large == 0, 1, large))
+    small = jnp.where(meet, mean, (a * d - b * c) / jnp.where(large == 0, 1, large))
     is_real = discriminant >= 0
     zero = jnp.zeros_like(mean)
     first = lax.complex(jnp.where(is_real, large, mean), jnp.where(is_real, zero, root))
@@ -140,7 +141,7 @@ def _rounded(size: Array) -> Array:
     return jnp.round(size / jnp.where(unit > 0, unit, 1))
 
 
-def _point(system: System, x: ArrayLike | None) -> Array:
+def _point(system: System, x: ArrayLike | Sequence[Any] | None) -> Array:
     if x is None:
         return system.x0
     point = jnp.asarray(x, system.dtype)

@@ -68,8 +68,10 @@ def axis_of(data: Any, dim: str, coordinate: str | None = None) -> Axis:
 
 
 def axis_label(coordinate: Any) -> str:
-    """Long name and unit of a coordinate."""
+    """Long name, symbol and unit of a coordinate."""
     words = coordinate.attrs.get("long_name") or symbol(str(coordinate.name))
+    if "symbol" in coordinate.attrs and coordinate.attrs["symbol"] != coordinate.attrs.get("long_name"):
+        words += f" {symbol(coordinate.attrs['symbol'])}"
     return with_unit(words, coordinate.attrs.get("units", "1"))
 
 

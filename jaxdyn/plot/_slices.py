@@ -69,9 +69,9 @@ def variable_of(dataset: Any, variable: str | None) -> str:
         if variable not in names:
             raise ValueError(f"the data set has no variable {unknown_name(variable, names)}")
         return variable
-    for name in names:
-        if not name.endswith(_COMPANIONS) and name.split("_")[-1] != "t":
-            return name
+    drawable = [name for name in names if not name.endswith(_COMPANIONS) and name.split("_")[-1] != "t"]
+    if drawable:  # exponents first: a store lists its variables by the alphabet
+        return min(drawable, key=lambda name: not name.endswith("exponents"))
     raise ValueError(f"the data set has nothing to draw; its variables: {', '.join(names) or 'none'}")
 
 

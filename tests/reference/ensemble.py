@@ -1,7 +1,6 @@
 """Averages over many lanes, and the comparison of an average with a value of known error."""
 
 import dataclasses
-import functools
 import json
 import pathlib
 from typing import Any
@@ -66,7 +65,9 @@ def standard_error(values: Any) -> np.ndarray:
     return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
 
 
-def assert_agrees(got: Any, error: Any, reference: Any, sigma: Any, *, tolerance: Any = None, bias: float = 0.0) -> None:
+def assert_agrees(
+    got: Any, error: Any, reference: Any, sigma: Any, *, tolerance: Any = None, bias: float = 0.0
+) -> None:
     """Within three standard errors of the difference; and within the reference's tolerance and three of our own.
 
     The stated `sigma` of a reference is about 1.4 times too small; `bias` bounds our systematic error.
@@ -81,7 +82,7 @@ def assert_agrees(got: Any, error: Any, reference: Any, sigma: Any, *, tolerance
 
 def dimension_error(exponents: Any, errors: Any) -> float:
     """First-order error of the Kaplan-Yorke dimension from independent errors of the exponents."""
-    slope = jax.grad(functools.partial(_dimension))(np.asarray(exponents, float))
+    slope = jax.grad(_dimension)(np.asarray(exponents, float))
     return float(np.linalg.norm(np.asarray(slope) * np.asarray(errors)))
 
 
