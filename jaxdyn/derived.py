@@ -66,10 +66,10 @@ class Samples:
 
     def __call__(self, t: ArrayLike) -> Array:
         """Return the value held at time `t`."""
-        # Time i * dt carries rounding of a few ulp; the margin puts it into the interval that starts there.
+        # Time t0 + i dt carries rounding of a few ulp of t; the margin puts it into the interval that starts there.
         position = (jnp.asarray(t, self.dt.dtype) - self.t0) / self.dt
-        margin = 4 * jnp.finfo(self.dt.dtype).eps * (1 + jnp.abs(position))
-        index = jnp.floor(position + margin).astype(jnp.int32)
+        margin = 4 * jnp.finfo(self.dt.dtype).eps * (1 + jnp.abs(position) + jnp.abs(self.t0 / self.dt))
+        index = jnp.floor(position + jnp.minimum(margin, 0.5)).astype(jnp.int32)
         return self.values[jnp.clip(index, 0, self.values.shape[0] - 1)]
 
 

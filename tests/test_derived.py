@@ -59,12 +59,14 @@ def test_samples_hold_from_each_sample_to_the_next():
     assert [float(u(t)) for t in at] == [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
 
 
-def test_samples_at_step_times_are_exact_for_every_index():
-    # i * dt is rounded below or above the interval's border; none may fall into the wrong interval.
-    n = 100_000
-    u = jaxdyn.samples(jnp.arange(n, dtype=jnp.float32), dt=0.1)
-    index = jnp.arange(n)
-    np.testing.assert_array_equal(jax.vmap(u)(index.astype(jnp.float32) * jnp.float32(0.1)), index)
+@pytest.mark.parametrize("dt", [0.1, 0.3, 1 / 49, 0.01])
+@pytest.mark.parametrize("t0", [0.0, 1.0, 1000.0, -1000.0])
+def test_samples_at_step_times_are_exact_for_every_index(t0, dt):
+    # t0 + i dt is rounded below or above the border of an interval; none may fall into the wrong one.
+    index = jnp.arange(1000)
+    u = jaxdyn.samples(index.astype(jnp.float32), dt=dt, t0=t0)
+    times = jax.vmap(lambda i: leak().time(t0, dt, i))(index)
+    np.testing.assert_array_equal(jax.vmap(u)(times), index)
 
 
 def test_samples_of_a_map_are_one_a_step():

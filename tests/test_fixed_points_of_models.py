@@ -61,6 +61,7 @@ def test_two_learners(kind, x64):
         assert codes(result) == is_stable[: len(expected)]
 
 
+@pytest.mark.slow
 def test_lorenz_before_and_after_the_pitchfork(x64):
     beta = 8 / 3
     for rho in (0.5, 0.99, 1.001, 2.0, 20.0, 24.7, 24.8, 28.0):
@@ -73,6 +74,7 @@ def test_lorenz_before_and_after_the_pitchfork(x64):
             assert codes(result) == [focus, Stability.SADDLE, focus]
 
 
+@pytest.mark.slow
 def test_other_flows(x64):
     for a, b in ((1.0, 3.0), (0.5, 1.0), (2.0, 4.9)):
         result = solve(models.brusselator().with_params(A=a, B=b))
@@ -110,6 +112,7 @@ def test_morris_lecar_has_as_many_points_as_its_current_has_zeros(x64):
         assert result.status == Status.OK
 
 
+@pytest.mark.slow
 def test_hodgkin_huxley_and_wilson_cowan_have_one_point(x64):
     for current in (0.0, 9.0, 11.0, 100.0, 160.0):
         result = solve(models.hodgkin_huxley().with_params(I=current))
@@ -148,6 +151,7 @@ def orbit_multiplier(system, period, near):
     return values[np.argmax(np.abs(values))], found[nearest]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["henon", "logistic"])
 def test_multipliers_at_period_doublings_are_minus_one(name, x64):
     """The k-th flip belongs to the orbit of period 2^(k-1); its multiplier changes by 4.67^k per unit of parameter."""
@@ -170,6 +174,7 @@ def test_superstable_orbits_have_multiplier_zero(x64):
         assert abs(multiplier) < 1e-9
 
 
+@pytest.mark.slow
 def test_logistic_periodic_points(x64):
     """Counts of points of period n and its divisors, against sign changes of f^n(x) - x on a dense grid."""
     counts = {1: 2, 2: 4, 3: 8, 4: 8, 5: 12}

@@ -138,6 +138,24 @@ def test_the_sum_converges_with_the_order_of_the_method(x64):
     assert 3.7 < order < 5.3
 
 
+def test_the_mean_divergence_counts_the_ends_half(x64):
+    """Over a part of a period the average is the trapezoid rule: an error of second order, not of first."""
+
+    @jax.jit
+    @jax.vmap
+    def field_integral(dt):
+        run = lyapunov_spectrum(models.van_der_pol(), dt=dt, n_steps=50, n_transient=50, sum_check=True)
+        return run.exponents.sum() - run.sum_check
+
+    def mean_divergence(x, weights):
+        return weights @ (1 - x**2) / weights.sum()
+
+    for dt in (0.02, 0.01):
+        x = np.asarray(jaxdyn.trajectory(models.van_der_pol(), dt=dt, n_steps=100).x)[50:, 0]
+        trapezoid = np.r_[0.5, np.ones(49), 0.5]
+        np.testing.assert_allclose(field_integral(np.array([dt]))[0], mean_divergence(x, trapezoid), rtol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["henon", "ikeda", "standard_map"])
 def test_maps_with_a_constant_determinant_meet_it_to_rounding(name, x64):
     system = getattr(models, name)()

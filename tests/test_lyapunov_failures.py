@@ -48,7 +48,7 @@ def test_too_rare_orthonormalization_is_reported(x64):
     """The bound is a difference of growth of -log(eps)/2 = 18.02 within an interval."""
     bound = -0.5 * np.log(EPS)
     dt = 0.01
-    for factor, status in ((0.98, Status.OK), (1.02, Status.QR_INTERVAL)):
+    for factor, status in ((0.995, Status.OK), (1.005, Status.QR_INTERVAL)):
         # RK4 takes exp(-rate dt) to a relative (rate dt)^4/120 of the rate.
         rate = factor * bound / 0.5
         system = two_rates(rate)
@@ -124,6 +124,7 @@ def test_maps_take_no_step():
 # Precision, transformations, platforms
 
 
+@pytest.mark.slow
 def test_float32_agrees_with_float64(x64):
     """Chaotic orbits part, so that the two are different samples of one average."""
     settings = {"dt": 0.01, "n_steps": 8_000, "n_transient": 1_000}
@@ -148,6 +149,7 @@ def test_long_float32_sums_lose_no_digits(x64):
     np.testing.assert_allclose(spectrum.exponents, np.log(np.float32([0.7, 0.3])), rtol=4 * 6e-8)
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_stable_exponent_equals_the_finite_difference(x64):
     """A cycle of period 4: the exponent is smooth in the parameter."""
 

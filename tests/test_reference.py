@@ -138,6 +138,7 @@ def test_spectrum_of_forty_lorenz96_sites():
     check_dimension(entry, dataclasses.replace(got, bias=bias))
 
 
+@pytest.mark.slow
 def test_cycle_exponents_of_fitzhugh_nagumo():
     """The average over whole periods of the known length is exact up to the step, which enters in its fourth power."""
     entry = load("fitzhugh_nagumo_cycle")
@@ -160,6 +161,7 @@ def test_cycle_exponents_of_fitzhugh_nagumo():
     assert np.all(np.abs(fine[:, 1] - entry["second_exponent"]) <= step_error[:, 1] / 5 + 1e-8)
 
 
+@pytest.mark.slow
 def test_stable_focus_of_lorenz():
     """Two equal exponents, which methods with two trajectories miss; from the focus itself and from beside it."""
     exponent = load("fixed_points")["lorenz63"]["focus_exponent"]

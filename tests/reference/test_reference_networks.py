@@ -69,9 +69,9 @@ def check_extensive(spectra, gains, values, n):
 
 
 def test_dimension_and_entropy_of_a_discrete_network():
-    """The leading 60 of 200 exponents hold both; the last ones of a saturated network are lost to rounding."""
+    """The leading 56 of 200 exponents hold both; the last ones of a saturated network are lost to rounding."""
     gains = ("5", "10")
-    spectra = spectra_over_gains(models.random_rnn_map(n=200), gains, n_steps=480, n_transient=160, n_exponents=60)
+    spectra = spectra_over_gains(models.random_rnn_map(n=200), gains, n_steps=320, n_transient=96, n_exponents=56)
     check_extensive(spectra, gains, VALUES["spectrum_200"]["discrete"], 200)
 
 
