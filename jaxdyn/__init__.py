@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from jaxdyn import errors, methods
 from jaxdyn._version import __version__ as __version__
 from jaxdyn.about import About, Symbol
+from jaxdyn.analysis.dimension import kaplan_yorke_dimension
 from jaxdyn.analysis.fixed_points import FixedPoints, fixed_points
 from jaxdyn.analysis.local import eigenvalues, jacobian, linearize
-from jaxdyn.analysis.lyapunov import LyapunovSpectrum, kaplan_yorke_dimension, lyapunov_spectrum
+from jaxdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from jaxdyn.analysis.stability import Stability, spectral_abscissa, spectral_radius, stability, stability_label
 from jaxdyn.derived import Samples, driven, nth_iterate, samples
 from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_failed

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxdyn._types import Array, default_dtype, is_concrete
 
-__all__ = ["like", "strong", "system_dtype"]
+__all__ = ["largest", "like", "strong", "system_dtype"]
 
 
 def system_dtype(x0: Any, dtype: Any) -> np.dtype[Any]:
@@ -57,3 +57,11 @@ def like(value: Any, old: Array, what: str) -> Array:
             "to compute many values at once use jaxdyn.sweep or jax.vmap"
         )
     return new
+
+
+def largest(values: Array) -> Array:
+    """Maximum along the last axis; nan if any value is not finite.
+
+    XLA's vectorised maximum on CPUs skips nan (openxla/xla issue 21461), a sum never does.
+    """
+    return jnp.max(values, axis=-1) + jnp.sum(0 * values, axis=-1)

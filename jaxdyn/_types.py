@@ -1,4 +1,4 @@
-"""Array aliases used in annotations, and the one rule for a system's floating dtype."""
+"""Array aliases used in annotations, and the small rules that every file shares."""
 
 from typing import Any, TypeAlias
 
@@ -22,6 +22,8 @@ __all__ = [
     "Shaped",
     "default_dtype",
     "is_concrete",
+    "matmul",
+    "whole_number",
 ]
 
 Scalar: TypeAlias = Float[ArrayLike, ""]
@@ -35,3 +37,16 @@ def default_dtype() -> np.dtype[Any]:
 def is_concrete(*trees: Any) -> bool:
     """Whether no leaf is being traced, so that host code may look at values."""
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def whole_number(value: Any, what: str, *, least: int = 1) -> int:
+    """`value` as a Python int, or an error: what fixes shapes and loops can be neither traced nor rounded."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        static = "" if is_concrete(value) else ", known while tracing"
+        raise ValueError(f"{what} must be a whole number of at least {least}{static}, got {value!r}")
+    return int(value)
+
+
+def matmul(a: ArrayLike, b: ArrayLike) -> Array:
+    """Matrix product in the full precision of its dtype; GPUs would round float32 factors to 10 bits."""
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

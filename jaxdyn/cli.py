@@ -1,6 +1,6 @@
 """The `jaxdyn` command: the library of systems and labelled sweeps from a shell.
 
-Only click is imported here at first; JAX, xarray and Matplotlib come with the command that needs them.
+The library of systems, xarray and Matplotlib are imported by the command that needs them.
 """
 
 import os

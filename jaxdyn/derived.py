@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from jaxdyn._record import record, static
-from jaxdyn._types import Array, ArrayLike, Float, Int, default_dtype
+from jaxdyn._types import Array, ArrayLike, Float, Int, default_dtype, whole_number
 from jaxdyn.about import unknown_name
 from jaxdyn.integrate import repeat
 from jaxdyn.system import Map, System
@@ -26,6 +25,11 @@ def nth_iterate(system: Map, n: int) -> Map:
     n
         How many times, static, at least 1.
 
+    Raises
+    ------
+    TypeError, ValueError
+        For a flow, or an `n` that is no whole number of at least 1.
+
     Examples
     --------
     >>> import jaxdyn
@@ -34,10 +38,11 @@ def nth_iterate(system: Map, n: int) -> Map:
     0.5
     """
     if not system.discrete:
-        raise TypeError("nth_iterate is for maps; the time-T map of a flow is another derived system")
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise ValueError(f"n must be a whole number of at least 1, got {n!r}")
-    return system if n == 1 else dataclasses.replace(system, field=_Iterated(system.field, int(n)))
+        raise TypeError(
+            f"nth_iterate is for maps, got the flow {system.about.name}; give a map (fixed_points: period=1)"
+        )
+    n = whole_number(n, "n")
+    return system if n == 1 else dataclasses.replace(system, field=_Iterated(system.field, n))
 
 
 @record
@@ -82,6 +87,11 @@ def samples(values: ArrayLike | Sequence[Any], *, dt: ArrayLike = 1.0, t0: Array
         (n, ...) samples, in the input's unit.
     dt, t0
         Time between samples and time of the first, time units; leave both for maps (one sample a step).
+
+    Raises
+    ------
+    ValueError
+        If the samples are no float array with a first axis.
 
     Examples
     --------

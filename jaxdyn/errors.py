@@ -19,7 +19,7 @@ class Status(enum.IntEnum):
     NON_FINITE = 1
     """The state left the finite numbers (overflow or nan)."""
     QR_INTERVAL = 2
-    """Tangent vectors were re-orthonormalised too rarely for this dtype: lower `qr_every` or `dt`."""
+    """Tangent vectors were re-orthonormalized too rarely for this dtype: lower `qr_every` or `dt`."""
     CAPACITY = 3
     """More results were found than the record can hold."""
     NOT_CONVERGED = 4

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from jaxdyn._record import coordinate, labelled, record, static
-from jaxdyn._types import Array, ArrayLike, Int, Shaped, is_concrete
+from jaxdyn._types import Array, ArrayLike, Int, Shaped, is_concrete, whole_number
 from jaxdyn.errors import Status
 from jaxdyn.methods import RK4, Iterate, Method
 from jaxdyn.system import System
@@ -102,9 +102,9 @@ def trajectory(
     """
     n_steps, dt = resolve_steps(system, n_steps, t1, dt, t0)
     save = All() if save is None else save
-    if isinstance(save, Every) and (save.k < 1 or n_steps % save.k):
+    if isinstance(save, Every) and n_steps % whole_number(save.k, f"k of save=Every({save.k})"):
         raise ValueError(
-            f"save=Every({save.k}) must divide n_steps={n_steps}; use n_steps={_next_multiple(n_steps, save.k)}"
+            f"save=Every({save.k}) must divide n_steps={n_steps}; use n_steps={next_multiple(n_steps, save.k)}"
         )
     return _trajectory(system, method_of(system, method), t0, dt, n_steps, save)
 
@@ -174,11 +174,8 @@ def resolve_steps(
         raise TypeError(f"a flow needs its step: dt=...{hint}")
     if is_concrete(dt) and (np.ndim(dt) or not np.isfinite(dt) or float(dt) == 0.0):  # type: ignore[arg-type]
         raise ValueError(f"dt must be one finite number other than zero, got {dt!r}")
-    if n_steps is None:
-        n_steps = _steps_until(t1, t0, dt)
-    elif isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer) or n_steps < 0:
-        raise ValueError(f"n_steps must be a whole number of at least 0, known while tracing; got {n_steps!r}")
-    return int(n_steps), jnp.asarray(dt, system.dtype)
+    n_steps = _steps_until(t1, t0, dt) if n_steps is None else whole_number(n_steps, "n_steps", least=0)
+    return n_steps, jnp.asarray(dt, system.dtype)
 
 
 def _steps_until(t1: Any, t0: Any, dt: Any) -> int:
@@ -192,8 +189,9 @@ def _steps_until(t1: Any, t0: Any, dt: Any) -> int:
     return round(steps)
 
 
-def _next_multiple(n: int, k: int) -> int:
-    return -(-n // k) * k if k > 0 else n
+def next_multiple(n: int, k: int) -> int:
+    """Smallest multiple of `k` that is not less than `n`."""
+    return -(-n // k) * k
 
 
 @record
@@ -227,6 +225,5 @@ def _trajectory(
     return Trajectory(t, jnp.concatenate([system.x0[None], x]), _finite_status(walk.taint))
 
 
-def _finite_status(*arrays: Array) -> Int[Array, ""]:
-    finite = jnp.stack([jnp.all(jnp.isfinite(a)) for a in arrays]).all()
-    return jnp.where(finite, jnp.int8(Status.OK), jnp.int8(Status.NON_FINITE))
+def _finite_status(taint: Array) -> Int[Array, ""]:
+    return jnp.where(jnp.all(jnp.isfinite(taint)), jnp.int8(Status.OK), jnp.int8(Status.NON_FINITE))

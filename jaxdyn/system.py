@@ -36,7 +36,8 @@ class System:
     def __call__(self, t: ArrayLike, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
         """Evaluate the equations: dx/dt of a flow, the next state of a map.
 
-        Raises ValueError while tracing if the field's result does not have the state's shape and dtype.
+        Raises, while tracing, ValueError if the field's result does not have the state's shape and TypeError if
+        it does not have its dtype.
         """
         t = jnp.asarray(t, jnp.int32 if self.discrete else x.dtype)  # fields may rely on an array
         return _as_state(self.field(t, x, self.params), x, self)
@@ -227,7 +228,10 @@ def _state_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:
         return tuple(f"x{i}" for i in range(dim))
     names = tuple(names)
     if len(names) != dim or len(set(names)) != dim:
-        raise ValueError(f"state_names must be {dim} different names, one per state of x0, got {names}")
+        raise ValueError(
+            f"x0 has {dim} values, so state_names must be {dim} different names, got {names}; "
+            "give one value and one name per state"
+        )
     return names
 
 

@@ -90,7 +90,7 @@ def build(name: str, dtype: Any = None) -> Any:
 def cases() -> list[Any]:
     """Every model with every analysis that applies to it."""
     found, seen = [], set()
-    for name in MODELS:
+    for name in reversed(MODELS):
         system = build(name)
         for analysis in ANALYSES:
             stands_for = (analysis.name, system.discrete, system.dim) if analysis.heavy else (analysis.name, name)
@@ -98,7 +98,7 @@ def cases() -> list[Any]:
                 seen.add(stands_for)
                 marks = [pytest.mark.slow] * analysis.heavy
                 found.append(pytest.param(name, analysis, id=f"{name}-{analysis.name}", marks=marks))
-    return found
+    return found[::-1]
 
 
 def nudged(system: Any, amount: float) -> Any:

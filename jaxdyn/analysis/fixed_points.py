@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxdyn._arrays import largest
 from jaxdyn._record import labelled, record
-from jaxdyn._types import Array, ArrayLike, Bool, Complex, Float, Int
+from jaxdyn._types import Array, ArrayLike, Bool, Complex, Float, Int, whole_number
 from jaxdyn.about import unknown_name
-from jaxdyn.analysis.local import matrix_eigenvalues
+from jaxdyn.analysis.local import jacobian, matrix_eigenvalues
 from jaxdyn.analysis.orthonormal import solve_least_squares
-from jaxdyn.analysis.stability import stability
+from jaxdyn.analysis.stability import Stability, stability
 from jaxdyn.derived import nth_iterate
 from jaxdyn.errors import Status
 from jaxdyn.system import System
@@ -78,7 +79,7 @@ def fixed_points(
         Of a map: report the points of this period (and of its divisors), static.
     tolerance
         Of the residual, relative to the field's size in the box, and of the last Newton step, relative to the box.
-        Default 1e-12 in float64, 1e-5 in float32. Points closer than 1e-6 (float32: 1e-3) of the box are merged.
+        Default 1e-12 in float64, 1e-5 in float32. Points within 1e-3 of the box (1e-6 if tolerance < 1e-7) are merged.
 
     Returns
     -------
@@ -106,9 +107,7 @@ def fixed_points(
     >>> int(points.n_found), str(jaxdyn.stability_label(points.stability[0]))
     (1, 'stable focus')
     """
-    for name, value in (("n_starts", n_starts), ("max_points", max_points)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    n_starts, max_points = whole_number(n_starts, "n_starts"), whole_number(max_points, "max_points")
     mapping: Any = system if period == 1 else nth_iterate(system, period)  # type: ignore[arg-type]
     bounds = jnp.asarray(_box(system, box), system.dtype)
     if tolerance is None:
@@ -116,7 +115,7 @@ def fixed_points(
     extra = system.x0[None] if starts is None else jnp.atleast_2d(jnp.asarray(starts, system.dtype))
     if extra.ndim != 2 or extra.shape[1] != system.dim:
         raise ValueError(f"starts must have shape (n, {system.dim}), got {extra.shape}")
-    return _fixed_points(mapping, bounds, extra, jnp.asarray(tolerance, system.dtype), int(n_starts), int(max_points))
+    return _fixed_points(mapping, bounds, extra, jnp.asarray(tolerance, system.dtype), n_starts, max_points)
 
 
 def _box(system: System, box: Any) -> np.ndarray[Any, Any]:
@@ -143,7 +142,7 @@ def _box(system: System, box: Any) -> np.ndarray[Any, Any]:
 
 
 def _even_points(n: int, dim: int) -> np.ndarray[Any, Any]:
-    """Points of the unit cube with low discrepancy: an additive recurrence on powers of the generalised golden ratio.
+    """Points of the unit cube with low discrepancy: an additive recurrence on powers of the generalized golden ratio.
 
     Roberts 2018, "The unreasonable effectiveness of quasirandom sequences".
     """
@@ -182,11 +181,10 @@ def _fixed_points(
     scale = jnp.where(typical > 0, typical, 1)
     ends = jax.vmap(lambda y: _search(lambda z: raw(z) / scale, y, tolerance))(starts)
     merge_within = jnp.where(tolerance < 1e-7, 1e-6, 1e-3).astype(system.dtype)
-    distance = jax.vmap(lambda y: jnp.max(jnp.abs(_newton_step(raw, y))))(ends.y)
+    distance = jax.vmap(functools.partial(_distance, raw))(ends.y)
     good = _is_root(ends, distance, tolerance, merge_within)
     y, found, count = _distinct(ends, good, merge_within, max_points)
     y = y[_order(y, found, merge_within)]
-    found = jnp.arange(max_points, dtype=jnp.int32) < count
     y = jax.vmap(functools.partial(_refined, lambda z: raw(z, system)))(jnp.where(found[:, None], y, 0.5))
     return _describe(system, low[None] + width[None] * y, found, count > max_points)
 
@@ -206,7 +204,7 @@ def _search(f: Any, start: Array, tolerance: Array) -> _Search:
         f_new = f(s.y + step)
         better = jnp.sum(f_new**2) < jnp.sum(s.f**2)
         damping = jnp.where(better, s.damping / 4, s.damping * 8)
-        size = jnp.max(jnp.abs(step))
+        size = largest(jnp.abs(step))
         # A step that is short and gains nothing: the residual's floor, at a root or at a minimum that is none.
         stuck = (size <= 1e-4) & (jnp.sum(f_new**2) > 0.9 * jnp.sum(s.f**2))
         done = (size <= tolerance) | stuck
@@ -223,19 +221,22 @@ def _search(f: Any, start: Array, tolerance: Array) -> _Search:
 
 
 def _is_root(ends: _Search, distance: Array, tolerance: Array, margin: Array) -> Array:
-    """Inside the box (whose faces count), with a vanishing residual, and a Newton step away from a root.
-
-    The last condition tells a root from a minimum of the residual: there the Newton step is large. It is also large
-    along a line of roots, where a residual of nothing but rounding decides.
-    """
+    """Inside the box or on its faces, residual vanishing, near a root or (on a line of roots) zero but for rounding."""
     inside = jnp.all((ends.y >= -margin) & (ends.y <= 1 + margin), axis=-1)
-    residual = jnp.max(jnp.abs(ends.f), axis=-1)
-    near = (distance <= margin) | (residual <= 4 * jnp.finfo(residual.dtype).eps)
-    return inside & (residual <= tolerance) & near
+    residual = largest(jnp.abs(ends.f))
+    return inside & (residual <= tolerance) & ((distance <= margin) | (residual <= 4 * jnp.finfo(residual.dtype).eps))
+
+
+def _distance(f: Any, y: Array) -> Array:
+    """Length of the Newton step; infinite where no step solves the linearized equations: at a minimum, not a root."""
+    step = _newton_step(f, y)
+    value, change = jax.jvp(f, (y,), (step,))
+    solves = jnp.sum((value + change) ** 2) <= jnp.sum(value**2) / 4
+    return jnp.where(solves, largest(jnp.abs(step)), jnp.inf)
 
 
 def _newton_step(f: Any, y: Array) -> Array:
-    """Newton step, with the least regularisation that keeps it finite where the Jacobian is singular."""
+    """Newton step, with the least regularization that keeps it finite where the Jacobian is singular."""
     jac = lax.stop_gradient(jax.jacfwd(f)(y))
     size = jnp.max(jnp.abs(jac))
     least = jnp.where(size > 0, size, 1) * jnp.finfo(y.dtype).eps
@@ -266,9 +267,7 @@ def _distinct(ends: _Search, good: Array, merge_within: Array, max_points: int) 
 
 def _order(y: Array, found: Array, merge_within: Array) -> Array:
     """Order by first state, then second, ...; empty slots last. Coordinates equal up to rounding count as equal."""
-    rounded = jnp.round(y / (8 * merge_within))
-    keys = [rounded[:, i] for i in reversed(range(y.shape[1]))]
-    return jnp.lexsort((*keys, ~found))
+    return jnp.lexsort((*jnp.round(y[:, ::-1] / (8 * merge_within)).T, ~found))
 
 
 def _refined(f: Any, y: Array) -> Array:
@@ -277,7 +276,7 @@ def _refined(f: Any, y: Array) -> Array:
     step = _newton_step(f, y)
     # A step that is large (an empty slot) or gains nothing (a jump of the field) changes the derivative only.
     gains = jnp.sum(f(y + step) ** 2) <= jnp.sum(f(y) ** 2)
-    take = gains & (jnp.max(jnp.abs(step)) <= 1e-3)
+    take = gains & (largest(jnp.abs(step)) <= 1e-3)
     return y + jnp.where(take, step, step - lax.stop_gradient(step))
 
 
@@ -286,7 +285,7 @@ def _describe(system: System, x: Array, found: Array, overflow: Array) -> FixedP
 
     def one(point: Array) -> tuple[Array, Array]:
         residual = system.displacement(t, point)
-        return jnp.sqrt(jnp.sum(residual**2)), matrix_eigenvalues(jax.jacfwd(lambda y: system(t, y))(point))
+        return jnp.sqrt(jnp.sum(residual**2)), matrix_eigenvalues(jacobian(system, point, t))
 
     residual, values = jax.vmap(one)(x)
     code = stability(values, discrete=system.discrete)
@@ -295,6 +294,6 @@ def _describe(system: System, x: Array, found: Array, overflow: Array) -> FixedP
         found=found,
         residual=jnp.where(found, residual, jnp.nan),
         eigenvalues=jnp.where(found[:, None], values, jnp.nan),
-        stability=jnp.where(found, code, 0).astype(jnp.int8),
+        stability=jnp.where(found, code, int(Stability.UNDEFINED)).astype(jnp.int8),
         status=jnp.where(overflow, int(Status.CAPACITY), int(Status.OK)).astype(jnp.int8),
     )

@@ -1,4 +1,4 @@
-"""Lyapunov spectra by repeated orthonormalisation of the tangent flow."""
+"""Lyapunov spectra by repeated orthonormalization of the tangent flow."""
 
 import functools
 import math
@@ -10,14 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._record import detail, labelled, record
-from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete
+from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, whole_number
+from jaxdyn.analysis.dimension import kaplan_yorke_dimension
+from jaxdyn.analysis.local import jacobian
 from jaxdyn.analysis.orthonormal import orthonormalize
 from jaxdyn.errors import JaxdynWarning, Status
-from jaxdyn.integrate import march, method_of, repeat, resolve_steps
+from jaxdyn.integrate import march, method_of, next_multiple, repeat, resolve_steps
 from jaxdyn.methods import Method
 from jaxdyn.system import System
 
-__all__ = ["LyapunovSpectrum", "kaplan_yorke_dimension", "lyapunov_spectrum"]
+__all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
 
 # Batch means: 32 batches give the standard error itself a relative error of 1/sqrt(2*31) = 13 %, and
 # leave the batches long against the correlation time (Flegal & Jones 2010, Annals of Statistics 38, 1034).
@@ -63,7 +65,7 @@ def lyapunov_spectrum(
     """Lyapunov spectrum by repeated QR of the tangent flow.
 
     The tangent vectors obey dV/dt = J V, are pushed forward through the integrator's own step by jvp (J is
-    never formed) and are re-orthonormalised every `qr_every` steps; an exponent is the mean of log R_ii per
+    never formed) and are re-orthonormalized every `qr_every` steps; an exponent is the mean of log R_ii per
     unit time.
 
     Parameters
@@ -80,7 +82,7 @@ def lyapunov_spectrum(
     n_exponents
         How many of the largest exponents; default all.
     qr_every
-        Steps between orthonormalisations. Too large a number loses the contracting directions to rounding:
+        Steps between orthonormalizations. Too large a number loses the contracting directions to rounding:
         reported as QR_INTERVAL when the vectors' growth differs by more than eps^-1/2 within an interval.
     method
         `RK4()` by default; maps are iterated.
@@ -129,58 +131,19 @@ def lyapunov_spectrum(
         raise ValueError(f"n_exponents must be between 1 and the dimension {system.dim}, got {n_exponents!r}")
     if sum_check and k != system.dim:
         raise ValueError(f"sum_check needs all {system.dim} exponents, got n_exponents={k}; leave n_exponents out")
-    if n_transient is None:
-        n_transient = n_steps // 10 - n_steps // 10 % max(int(qr_every), 1)
-    _check_intervals(n_steps, n_transient, qr_every)
-    counts = (n_transient // qr_every, n_steps // qr_every, qr_every, k)
+    qr_every = whole_number(qr_every, "qr_every")
+    n_intervals = _intervals(n_steps, "n_steps", qr_every, 1)
+    n_first = n_steps // 10 // qr_every if n_transient is None else _intervals(n_transient, "n_transient", qr_every, 0)
+    counts = (n_first, n_intervals, qr_every, whole_number(k, "n_exponents"))
     result = _spectrum(system, method_of(system, method), dt, counts, sum_check)
     if is_concrete(result.status) and np.any(np.asarray(result.status) == Status.QR_INTERVAL):
         warnings.warn(
-            f"tangent directions of {system.about.name} were lost to rounding between orthonormalisations: "
+            f"tangent directions of {system.about.name} were lost to rounding between orthonormalizations: "
             f"the smallest exponents are wrong; lower qr_every={qr_every} or dt, or use float64",
             JaxdynWarning,
             stacklevel=2,
         )
     return result
-
-
-def kaplan_yorke_dimension(exponents: Float[Array, "*batch k"], *, dim: int | None = None) -> Float[Array, "*batch"]:
-    """Kaplan-Yorke (Lyapunov) dimension j + (lambda_1 + ... + lambda_j) / |lambda_{j+1}|.
-
-    Parameters
-    ----------
-    exponents
-        Descending along the last axis, (..., k).
-    dim
-        Dimension of the state space; default k. With k < dim and no negative partial sum the answer is nan.
-
-    Returns
-    -------
-    Array
-        (...): 0 if the largest exponent is negative, `dim` if no partial sum is negative. An exponent that
-        is zero in theory counts with the sign it was measured with.
-
-    References
-    ----------
-    Kaplan & Yorke 1979, Lecture Notes in Mathematics 730, 204-227, doi:10.1007/BFb0064319.
-
-    Examples
-    --------
-    >>> import jax.numpy as jnp, jaxdyn
-    >>> round(float(jaxdyn.kaplan_yorke_dimension(jnp.array([0.9056, 0.0, -14.5723]))), 4)
-    2.0621
-    """
-    exponents = jnp.asarray(exponents)
-    k = exponents.shape[-1]
-    sums = jnp.cumsum(exponents, axis=-1)
-    j = jnp.sum(jnp.cumprod((sums >= 0).astype(jnp.int32), axis=-1), axis=-1)
-    partial = jnp.take_along_axis(sums, jnp.maximum(j - 1, 0)[..., None], axis=-1)[..., 0]
-    following = jnp.take_along_axis(exponents, jnp.minimum(j, k - 1)[..., None], axis=-1)[..., 0]
-    inside = (j > 0) & (j < k)
-    value = j.astype(partial.dtype) + jnp.where(inside, partial / jnp.where(inside, jnp.abs(following), 1), 0)
-    if dim is not None and dim > k:
-        value = jnp.where(j == k, jnp.nan, value)
-    return jnp.where(jnp.any(jnp.isnan(exponents), axis=-1), jnp.nan, value).astype(exponents.dtype)
 
 
 @record
@@ -248,7 +211,7 @@ def _spectrum(
 
 
 def _interval(system: System, method: Method, dt: Array, qr_every: int, sum_check: bool, c: _Tangent) -> _Tangent:
-    """`qr_every` steps of state and frame, then one orthonormalisation."""
+    """`qr_every` steps of state and frame, then one orthonormalization."""
 
     def step(c: _Tangent) -> _Tangent:
         t = system.time(0, dt, c.i)
@@ -269,10 +232,10 @@ def _interval(system: System, method: Method, dt: Array, qr_every: int, sum_chec
 
 def _volume_growth(system: System, t: Array, x: Array) -> Array:
     """Divergence of a flow, log|det J| of a map: what the exponents must add up to."""
-    columns = jax.jacfwd(lambda y: system(t, y))(x)
+    matrix = jacobian(system, x, t)
     if system.discrete:
-        return jnp.sum(jnp.log(jnp.diagonal(orthonormalize(columns)[1])))
-    return jnp.trace(columns)
+        return jnp.sum(jnp.log(jnp.diagonal(orthonormalize(matrix)[1])))
+    return jnp.trace(matrix)
 
 
 def _mean_volume_growth(system: System, dt: Array, start: _Tangent, end: _Tangent) -> Array:
@@ -311,10 +274,10 @@ def _status(end: _Tangent, exponents: Array) -> Array:
     return jnp.where(finite, code, int(Status.NON_FINITE)).astype(jnp.int8)
 
 
-def _check_intervals(n_steps: int, n_transient: Any, qr_every: Any) -> None:
-    for name, value, least in (("qr_every", qr_every, 1), ("n_steps", n_steps, 1), ("n_transient", n_transient, 0)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}, known while tracing; got {value!r}")
-        if value % qr_every:
-            more = -(-value // qr_every) * qr_every
-            raise ValueError(f"{name}={value} must be a multiple of qr_every={qr_every}; use {name}={more}")
+def _intervals(n: Any, name: str, qr_every: int, least: int) -> int:
+    """Number of intervals of `qr_every` steps in `n` steps."""
+    n = whole_number(n, name, least=least)
+    if n % qr_every:
+        more = next_multiple(n, qr_every)
+        raise ValueError(f"{name}={n} must be a multiple of qr_every={qr_every}; use {name}={more}")
+    return n // qr_every

@@ -4,7 +4,8 @@ import functools
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+
+from jaxdyn._types import Array, Float, matmul
 
 __all__ = ["orthonormalize", "solve_least_squares"]
 
@@ -57,10 +58,10 @@ def _householder(vectors: Array) -> tuple[Array, Array]:
 
 
 def solve_least_squares(matrix: Float[Array, "m n"], rhs: Float[Array, " m"]) -> Float[Array, " n"]:
-    """Minimise |matrix @ x - rhs| for a matrix of full column rank, by QR and back substitution."""
+    """Minimize |matrix @ x - rhs| for a matrix of full column rank, by QR and back substitution."""
     n = matrix.shape[1]
     q, r = orthonormalize(matrix.T)
-    y = q @ rhs
+    y = matmul(q, rhs)
     if n > UNROLLED:
         return jnp.linalg.solve(r, y)
     x: list[Array] = []

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdyn._arrays import largest
 from jaxdyn._types import Array, ArrayLike, Complex, Float, Int, Shaped
 
 __all__ = ["Stability", "spectral_abscissa", "spectral_radius", "stability", "stability_label"]
@@ -44,12 +45,12 @@ def stability_label(code: ArrayLike) -> Any:
 
 def spectral_abscissa(eigenvalues: Complex[Array, "*batch dim"]) -> Float[Array, "*batch"]:
     """Largest real part: the growth rate (1/time) of a flow near a fixed point; stable if negative."""
-    return jnp.max(eigenvalues.real, axis=-1)
+    return largest(eigenvalues.real)
 
 
 def spectral_radius(eigenvalues: Complex[Array, "*batch dim"]) -> Float[Array, "*batch"]:
     """Largest modulus: the growth factor per step of a map near a fixed point; stable if below 1."""
-    return jnp.max(jnp.abs(eigenvalues), axis=-1)
+    return largest(jnp.abs(eigenvalues))
 
 
 def stability(
@@ -87,11 +88,11 @@ def stability(
     values = jnp.asarray(eigenvalues)
     within = float(jnp.finfo(values.real.dtype).eps) ** 0.5 if tolerance is None else float(tolerance)
     size = jnp.abs(values)
-    largest = jnp.max(size, axis=-1, keepdims=True)
+    scale = jnp.max(size, axis=-1, keepdims=True)
     if discrete:
         growth, neutral_within = jnp.log(jnp.where(size > 0, size, jnp.finfo(size.dtype).tiny)), within
     else:
-        growth, neutral_within = values.real, within * jnp.where(largest > 0, largest, 1)
+        growth, neutral_within = values.real, within * jnp.where(scale > 0, scale, 1)
     grows, shrinks = growth > neutral_within, growth < -neutral_within
     neutral = ~grows & ~shrinks
     is_complex = jnp.abs(values.imag) > within * jnp.where(size > 0, size, 1)

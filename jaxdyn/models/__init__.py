@@ -1,4 +1,4 @@
-"""The library of systems. Each name is a factory: `models.lorenz63(rho=28)` gives a fresh system."""
+"""The library of systems. Each name in `REGISTRY` is a factory: `models.lorenz63(rho=28)` gives a fresh system."""
 
 from jaxdyn.models._model import Model, describe
 from jaxdyn.models.chaotic_flows import lorenz63, lorenz96, rossler

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from jaxdyn.about import About, unknown_name
-from jaxdyn.system import Map, System, flow, iterated_map
+from jaxdyn.system import Flow, Map, System, flow
 
 __all__ = ["Ingredients", "Model", "model"]
 
@@ -95,9 +95,9 @@ def _dress(build: Any, kind: Callable[..., System], about: About, options: dict[
     keyword = inspect.Parameter.KEYWORD_ONLY
     words = [(symbol.name, symbol.default) for symbol in about.params]
     named = [*words, *options.items(), ("x0", None), ("dtype", None)]
-    result = Map if kind is iterated_map else kind.__annotations__.get("return", System)
     build.__signature__ = inspect.Signature(
-        [inspect.Parameter(name, keyword, default=default) for name, default in named], return_annotation=result
+        [inspect.Parameter(name, keyword, default=default) for name, default in named],
+        return_annotation=Flow if kind is flow else Map,
     )
     build.__name__ = build.__qualname__ = about.name
     build.__doc__ = describe(about)

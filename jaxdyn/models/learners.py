@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdyn._types import Array, Float
+from jaxdyn._types import Array, Float, whole_number
 from jaxdyn.about import About, Symbol
 from jaxdyn.models._model import model
 from jaxdyn.system import flow, iterated_map
@@ -167,8 +167,7 @@ two_learner_descent = model(
 
 def _vectors(n: int, rates: bool) -> tuple[dict[str, Any], Any, tuple[str, ...]]:
     """Parameters, start and names; the start is neither collinear nor symmetric."""
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise ValueError(f"n must be a whole number of at least 1, got {n!r}")
+    n = whole_number(n, "n")
     symbols = (*_ERROR, *_RATES) if rates else _ERROR
     i = np.arange(n)
     start = [*(0.5 * np.cos(i) + 0.1).tolist(), *(0.5 * np.cos(i + 0.5)).tolist()]

@@ -2,21 +2,18 @@
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxdyn._types import Array
+from jaxdyn._types import Array, matmul
 from jaxdyn.about import About, Symbol
-from jaxdyn.models._model import Ingredients, Model, model
+from jaxdyn.models._model import Ingredients, model
 from jaxdyn.system import flow, iterated_map
 
 __all__ = ["line_attractor", "line_attractor_flow", "linear_flow", "linear_map"]
 
 
 def _linear(t: Any, x: Array, p: dict[str, Array]) -> Array:
-    high = jax.lax.Precision.HIGHEST  # GPUs would round the factors to 10 bits
-    return jnp.matmul(p["A"], x, precision=high) + jnp.matmul(p["B"], p["u"], precision=high)
+    return matmul(p["A"], x) + matmul(p["B"], p["u"])
 
 
 def _sized(made: Ingredients, options: dict[str, Any]) -> Ingredients:
@@ -76,7 +73,7 @@ _DECAY = ((-0.5, 0.1), (0.1, -0.2))
 _STROGATZ = "Strogatz, Nonlinear Dynamics and Chaos, chapter 5: linear systems"
 _SEUNG = "Seung 1996, Proceedings of the National Academy of Sciences 93, 13339-13344, doi:10.1073/pnas.93.23.13339"
 
-linear_map: Model = model(
+linear_map = model(
     iterated_map,
     _linear,
     About(
@@ -97,7 +94,7 @@ linear_map: Model = model(
     complete=_sized,
 )
 
-linear_flow: Model = model(
+linear_flow = model(
     flow,
     _linear,
     About(
@@ -118,7 +115,7 @@ linear_flow: Model = model(
     complete=_sized,
 )
 
-line_attractor: Model = model(
+line_attractor = model(
     iterated_map,
     _linear,
     About(
@@ -138,7 +135,7 @@ line_attractor: Model = model(
     complete=_sized,
 )
 
-line_attractor_flow: Model = model(
+line_attractor_flow = model(
     flow,
     _linear,
     About(

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdyn._types import Array, Float
+from jaxdyn._types import Array, Float, matmul, whole_number
 from jaxdyn.about import About, Symbol
 from jaxdyn.models._model import Ingredients, model
 from jaxdyn.system import flow, iterated_map
@@ -41,7 +40,7 @@ def feedforward(
     >>> feedforward(jnp.array([[1.0, 2.0]]), jnp.array([1.0, -1.0]), f=jnp.abs)
     Array([1.], dtype=float32)
     """
-    return f(jnp.matmul(W, x, precision=jax.lax.Precision.HIGHEST))
+    return f(matmul(W, x))
 
 
 def _hebbian_pair(t: Any, x: Array, p: dict[str, Array]) -> Any:
@@ -150,13 +149,12 @@ def _linear_map(n: Any, x: Array, p: dict[str, Array]) -> Array:
 
 def _recurrent(rates: Array, p: dict[str, Array]) -> Array:
     # g stays outside the product: a sweep of g then shares one J, and all its lanes are one matrix product.
-    return p["g"] * jnp.matmul(p["J"], rates, precision=jax.lax.Precision.HIGHEST)
+    return p["g"] * matmul(p["J"], rates)
 
 
 def _network(n: int, seed: int) -> tuple[dict[str, Any], Any, tuple[str, ...]]:
     """Coupling and start of one network, drawn in float64 so that every dtype gets the same one, rounded."""
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise ValueError(f"n must be a whole number of at least 1, got {n!r}")
+    n = whole_number(n, "n")
     random = np.random.default_rng(seed)
     coupling = random.standard_normal((n, n)) / np.sqrt(n)
     start = random.standard_normal(n)

@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from jaxdyn.about import unknown_name
 from jaxdyn.errors import Status
+from jaxdyn.plot.style import SEQUENTIAL
 from jaxdyn.system import System
 
 _GREEK = (
@@ -133,7 +134,7 @@ def line_colors(count: int) -> list[Any]:
     if count <= MANY:
         cycle = mpl.rcParams["axes.prop_cycle"].by_key().get("color", ["C0"])
         return [cycle[i % len(cycle)] for i in range(count)]
-    return list(mpl.colormaps["viridis"](np.linspace(0, 0.92, count)))
+    return list(mpl.colormaps[SEQUENTIAL](np.linspace(0, 0.92, count)))
 
 
 def draw(ax: Axes, x: Any, y: Any, look: Mapping[str, Any]) -> Line2D:

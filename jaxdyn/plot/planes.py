@@ -22,7 +22,7 @@ from jaxdyn.plot._parts import (
     state_label,
     wrapped,
 )
-from jaxdyn.plot.style import OKABE_ITO
+from jaxdyn.plot.style import OKABE_ITO, SEQUENTIAL
 from jaxdyn.plot.trajectories import phase_trajectory
 from jaxdyn.system import System
 
@@ -190,7 +190,7 @@ def _streams(ax: Axes, x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarra
     if norm is None:
         return
     u, v = np.ma.masked_invalid(u), np.ma.masked_invalid(v)
-    look: dict[str, Any] = {"linewidth": 0.7, "arrowsize": 0.6, "cmap": "viridis", "norm": norm, "zorder": 1}
+    look: dict[str, Any] = {"linewidth": 0.7, "arrowsize": 0.6, "cmap": SEQUENTIAL, "norm": norm, "zorder": 1}
     streams = ax.streamplot(x, y, u, v, color=speed, density=density, **look)
     _speed_bar(ax, streams.lines, "speed", extend)
 
@@ -204,7 +204,7 @@ def _arrows(ax: Axes, x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarray
     factor = float(np.quantile(cells[np.isfinite(cells)], 0.9)) or 1.0
     look: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": factor, "width": 0.004, "zorder": 1}
     u, v = np.ma.masked_invalid(u), np.ma.masked_invalid(v)
-    arrows = ax.quiver(x, y, u, v, speed, norm=norm, cmap="viridis", **look)
+    arrows = ax.quiver(x, y, u, v, speed, norm=norm, cmap=SEQUENTIAL, **look)
     _speed_bar(ax, arrows, "displacement per step", extend)
 
 

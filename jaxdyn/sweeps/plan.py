@@ -1,12 +1,8 @@
 """Plan of a sweep: its compiled chunk, the arrays it fills, and the fingerprint that names it."""
 
 import dataclasses
-import hashlib
 import json
-import math
-import os
 import platform
-from collections import OrderedDict
 from typing import Any
 
 import jax
@@ -18,14 +14,10 @@ from jaxdyn.about import unknown_name
 from jaxdyn.errors import Status
 from jaxdyn.sweeps.grid import Grid, Region
 from jaxdyn.sweeps.measure import Cell, Variable
+from jaxdyn.sweeps.program import Program, chunk_program, compiled_once, digest, widest
 from jaxdyn.system import System
 
-__all__ = ["Layout", "Plan", "make_plan", "n_workers"]
-
-# Lanes of one chunk unless memory is shorter. Larger chunks are slower on a CPU (they leave its caches)
-# and make progress and resume coarse; an accelerator needs many lanes to be full.
-MAX_LANES = {"cpu": 4096}
-MAX_LANES_ELSEWHERE = 1 << 18
+__all__ = ["Layout", "Plan", "make_plan"]
 
 PROGRAM = "equations, measure or keep"
 
@@ -56,12 +48,10 @@ class Plan:
     chunk: tuple[int, ...]
     layouts: tuple[Layout, ...]
     coordinates: dict[str, tuple[tuple[str, ...], np.ndarray[Any, Any]]]
-    compiled: Any
+    program: Program
     key: Array
     takes_key: bool
     x64: bool
-    program: str
-    """Digest of the compiled chunk's code: equations, measure, options, dtypes."""
 
     def fingerprint(self) -> dict[str, str]:
         """Digests of all that decides the numbers: a store with another one belongs to another sweep."""
@@ -69,10 +59,10 @@ class Plan:
         where = {"jax": jax.__version__, "machine": platform.machine(), "device": jax.devices()[0].device_kind}
         return {
             "chunk": json.dumps(self.chunk),
-            PROGRAM: self.program,
-            "parameters and start": _digest([*self.system.params.keys(), *jax.tree.leaves(self.system)]),
-            "grid": _digest([*self.grid.dims, *values]),
-            "seed": _digest([jax.random.key_data(self.key)]) if self.takes_key else "unused",
+            PROGRAM: self.program.digest,
+            "parameters and start": digest([*self.system.params.keys(), *jax.tree.leaves(self.system)]),
+            "grid": digest([*self.grid.dims, *values]),
+            "seed": digest([jax.random.key_data(self.key)]) if self.takes_key else "unused",
             "environment": json.dumps(where, sort_keys=True),
         }
 
@@ -80,14 +70,9 @@ class Plan:
         """Results of a region, cropped to it, in host memory."""
         values, numbers = self.grid.cells(region, self.chunk)
         with jax.enable_x64(self.x64):  # a thread does not inherit the mode of the one that started it
-            result = self.compiled(jax.tree.leaves((self.system, values, numbers, self.key)))
+            result = self.program.run(jax.tree.leaves((self.system, values, numbers, self.key)))
         crop = tuple(slice(0, r.stop - r.start) for r in region)
         return {name: np.asarray(array).reshape(*self.chunk, *array.shape[1:])[crop] for name, array in result.items()}
-
-
-def n_workers() -> int:
-    """Chunks in flight: one for each core of a CPU; two on an accelerator, so that copying overlaps computing."""
-    return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 2
 
 
 def make_plan(
@@ -98,7 +83,7 @@ def make_plan(
     sample = {target: jnp.asarray(array[0]) for axis in grid.axes for target, array in axis.values.items()}
     one = (system, sample, jnp.uint32(0), key)
     probe = Cell(measure)
-    shapes = jax.eval_shape(probe, *one)
+    traced, shapes = jax.make_jaxpr(probe, return_shape=True)(*one)
     constants = _constants(measure, probe.variables, one)
     names = [name for name in _kept(probe.variables, keep) if name not in constants]
     dims = _unique_dims(probe.variables, shapes, constants, grid.names)
@@ -113,9 +98,10 @@ def make_plan(
         for name in dict.fromkeys([*names, "status"])
     )
     _check_names(grid, layouts, coordinates)
-    chunk, program, compiled = _compile(Cell(measure, tuple(names)), system, grid, key, layouts, lanes, budget)
+    cell = Cell(measure, tuple(names))
+    chunk, program = chunk_program(cell, system, grid, key, lanes, budget, width_of_one=widest(traced.jaxpr))
     takes_key, x64 = any(probe.takes_key.values()), default_dtype() == np.float64
-    return Plan(system, grid, chunk, layouts, coordinates, compiled, key, takes_key, x64, program)
+    return Plan(system, grid, chunk, layouts, coordinates, program, key, takes_key, x64)
 
 
 def _kept(variables: dict[str, Variable], keep: tuple[str, ...] | None) -> list[str]:
@@ -133,7 +119,7 @@ def _constants(measure: Any, variables: dict[str, Variable], one: tuple[Any, ...
     for name in [name for name, variable in variables.items() if variable.is_coordinate]:
         cell = Cell(measure, (name,))
         if _is_constant(cell, name, one):
-            found[name] = np.asarray(_compiled_once(cell, one)[1](jax.tree.leaves(one))[name])
+            found[name] = np.asarray(compiled_once(cell, one).run(jax.tree.leaves(one))[name])
     return found
 
 
@@ -182,65 +168,3 @@ def _is_constant(cell: Cell, name: str, one: tuple[Any, ...]) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _compile(
-    cell: Cell, system: System, grid: Grid, key: Array, layouts: tuple[Layout, ...], lanes: int | None, budget: int
-) -> tuple[tuple[int, ...], str, Any]:
-    """Compile the chunk; unless the caller chose its size, shrink it until the workers fit the memory budget."""
-    automatic = lanes is None
-    if lanes is None:
-        lane_bytes = sum(layout.dtype.itemsize * math.prod(layout.shape) for layout in layouts)
-        most = MAX_LANES.get(jax.default_backend(), MAX_LANES_ELSEWHERE)
-        lanes = max(1, min(most, budget // max(1, 2 * lane_bytes * n_workers()), -(-grid.size // n_workers())))
-    batched = jax.vmap(cell, in_axes=(None, 0, 0, None))
-    while True:
-        chunk = grid.chunk_shape(lanes)
-        values, numbers = grid.cells(next(grid.regions(chunk)), chunk)
-        program, compiled = _compiled_once(batched, (system, values, numbers, key))
-        needed = _bytes(compiled) * n_workers()
-        if not automatic or needed <= budget or lanes == 1:
-            return chunk, program, compiled
-        lanes = max(1, min(lanes // 2, lanes * budget // needed))
-
-
-_COMPILED: OrderedDict[str, Any] = OrderedDict()
-
-
-def _compiled_once(function: Any, arguments: tuple[Any, ...]) -> tuple[str, Any]:
-    """Compiled program of this process, found by its code: a repeated sweep compiles nothing.
-
-    It takes the arguments' leaves: all of them and nothing else, because equal code may stand for systems whose
-    fields are different objects, or read different parameters of one system.
-    """
-    tree = jax.tree.structure(arguments)
-    flat = jax.jit(lambda leaves: function(*jax.tree.unflatten(tree, leaves)), keep_unused=True)
-    lowered = flat.lower(jax.tree.leaves(arguments))
-    # Arrays that a measure closes over stand in the text, or beside it where JAX passes them as arguments.
-    beside = getattr(getattr(lowered, "_lowering", None), "const_args", ())
-    text = lowered.as_text()
-    program = _digest([text, str(jax.devices()[0]), *beside])
-    if "callback" in text:  # the text numbers Python callbacks without telling them apart
-        return program, lowered.compile()
-    if program not in _COMPILED:
-        _COMPILED[program] = lowered.compile()
-        if len(_COMPILED) > 16:
-            _COMPILED.popitem(last=False)
-    _COMPILED.move_to_end(program)
-    return program, _COMPILED[program]
-
-
-def _bytes(compiled: Any) -> int:
-    usage = compiled.memory_analysis()
-    return 0 if usage is None else int(usage.temp_size_in_bytes + usage.output_size_in_bytes)
-
-
-def _digest(parts: list[Any]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, str):
-            digest.update(part.encode())
-        else:
-            array = np.asarray(part)
-            digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-    return digest.hexdigest()[:32]

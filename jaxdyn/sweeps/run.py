@@ -1,5 +1,6 @@
 """Sweep: a measure of one system over a labelled grid."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxdyn._types import whole_number
 from jaxdyn.errors import Status
 from jaxdyn.sweeps.grid import Region, make_grid
-from jaxdyn.sweeps.plan import Plan, make_plan, n_workers
+from jaxdyn.sweeps.labels import provenance
+from jaxdyn.sweeps.plan import Plan, make_plan
+from jaxdyn.sweeps.store import MemorySink, Sink, ZarrSink, stored_chunk
 from jaxdyn.system import System
 
 if TYPE_CHECKING:
@@ -91,8 +95,8 @@ def sweep(
     if not isinstance(system, System):
         raise TypeError(f"system must be a Flow or a Map, got {type(system).__name__}; make one with jaxdyn.flow")
     grid = make_grid(system, over)
-    if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int | np.integer) or chunk < 1):
-        raise ValueError(f"chunk must be a whole number of at least 1, got {chunk!r}")
+    if chunk is not None:
+        chunk = whole_number(chunk, "chunk")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}")
     names = None if keep is None else tuple([keep] if isinstance(keep, str) else keep)
@@ -108,21 +112,16 @@ def _lanes(chunk: int | None, store: Any) -> int | None:
     """The chunk asked for, else the one that the store was begun with."""
     if store is None:
         return chunk
-    from jaxdyn.sweeps.store import stored_chunk
-
     stored = stored_chunk(store)
-    return chunk if chunk is not None or stored is None else int(np.prod(stored))
+    return chunk if chunk is not None or stored is None else math.prod(stored)
 
 
-def _sink(plan: Plan, measure: Any, seed: int, store: Any) -> Any:
-    from jaxdyn.sweeps.labels import provenance
-    from jaxdyn.sweeps.store import MemorySink, ZarrSink
-
+def _sink(plan: Plan, measure: Any, seed: int, store: Any) -> Sink:
     attributes = provenance(plan, measure, seed)
     return MemorySink(plan, attributes) if store is None else ZarrSink(plan, attributes, store)
 
 
-def _run(plan: Plan, sink: Any, todo: list[Region], progress: bool) -> None:
+def _run(plan: Plan, sink: Sink, todo: list[Region], progress: bool) -> None:
     """Compute regions in parallel threads and write them in order, a few in flight."""
     from tqdm.auto import tqdm
 
@@ -131,11 +130,11 @@ def _run(plan: Plan, sink: Any, todo: list[Region], progress: bool) -> None:
     bar.update(plan.grid.size - sum(_size(region) for region in todo))
     n_failed = 0
     waiting: deque[tuple[Region, Future[dict[str, np.ndarray[Any, Any]]]]] = deque()
-    with bar, ThreadPoolExecutor(n_workers()) as pool:
+    with bar, ThreadPoolExecutor(plan.program.n_workers) as pool:
         pending = iter(todo)
         try:
             while True:
-                while len(waiting) < 2 * n_workers() and (region := next(pending, None)) is not None:
+                while len(waiting) < 2 * plan.program.n_workers and (region := next(pending, None)) is not None:
                     waiting.append((region, pool.submit(plan.compute, region)))
                 if not waiting:
                     break
@@ -151,12 +150,10 @@ def _run(plan: Plan, sink: Any, todo: list[Region], progress: bool) -> None:
 
 
 def _size(region: Region) -> int:
-    return int(np.prod([r.stop - r.start for r in region]))
+    return math.prod(r.stop - r.start for r in region)
 
 
 def _bytes(memory: str | int) -> int:
-    if isinstance(memory, int) and not isinstance(memory, bool) and memory > 0:
-        return memory
     text = str(memory).strip().upper().removesuffix("B")
     digits = text.rstrip("KMGI ")
     try:

@@ -12,13 +12,14 @@ from coded import coded
 
 import jaxdyn
 from jaxdyn.sweeps import plan as plans
+from jaxdyn.sweeps import program as programs
 from jaxdyn.sweeps.grid import make_grid
 
 
 @pytest.fixture
 def two_workers(monkeypatch):
     """Two chunks in flight, whatever the machine: they share the budget."""
-    monkeypatch.setattr(plans, "n_workers", lambda: 2)
+    monkeypatch.setattr(programs, "n_workers", lambda: 2)
 
 
 def test_a_small_budget_makes_small_chunks(two_workers):
@@ -29,7 +30,7 @@ def test_a_small_budget_makes_small_chunks(two_workers):
     for budget in (10**9, 10**6, 10**5, 1):
         plan = plans.make_plan(neuron, grid, run, None, 0, None, budget)
         sizes.append(int(np.prod(plan.chunk)))
-        usage = plan.compiled.memory_analysis()
+        usage = plan.program.run.memory_analysis()
         taken = (usage.temp_size_in_bytes + usage.output_size_in_bytes) * 2
         assert taken <= budget or sizes[-1] == 1  # one cell is the least
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 4 and sizes[-1] == 1
@@ -44,7 +45,7 @@ def test_room_that_is_needed_in_between_counts(two_workers):
 
     grid, budget = make_grid(coded(), {"a": np.linspace(0, 1, 1000)}), 4 * 10**6
     plan = plans.make_plan(coded(), grid, median, None, 0, None, budget)
-    usage = plan.compiled.memory_analysis()
+    usage = plan.program.run.memory_analysis()
     assert (usage.temp_size_in_bytes + usage.output_size_in_bytes) * 2 <= budget
     assert 1 < plan.chunk[0] < 100
 
@@ -124,4 +125,4 @@ def test_programs_that_look_alike_are_not_confused():
 def test_few_programs_are_remembered():
     for n in range(1, 20):
         jaxdyn.sweep(lambda s, n=n: s.x0[:1] * n, coded(), {"a": [1.0]})
-    assert len(plans._COMPILED) == 16
+    assert len(programs._COMPILED) == 16

@@ -1,0 +1,138 @@
+"""The compiled program of a chunk: how many lanes it has, and what names it."""
+
+import dataclasses
+import hashlib
+import math
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdyn._types import Array
+from jaxdyn.sweeps.grid import Grid
+from jaxdyn.sweeps.measure import Cell
+from jaxdyn.system import System
+
+__all__ = ["Program", "chunk_program", "compiled_once", "digest", "widest"]
+
+# Lanes of one chunk unless memory is shorter. Larger chunks are slower on a CPU (they leave its caches)
+# and make progress and resume coarse; an accelerator needs many lanes to be full.
+MAX_LANES = {"cpu": 4096}
+MAX_LANES_ELSEWHERE = 1 << 18
+
+# Bytes of the widest intermediate result of a chunk on a CPU. An iteration that goes on until the last lane ends
+# (fixed points) is wide, and gains most from few lanes.
+MAX_WIDTH = 1 << 22
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """Compiled code of one chunk; it takes the leaves of its arguments."""
+
+    run: Any
+    digest: str
+    """Names the code: equations, measure, options, shapes, dtypes."""
+    n_workers: int
+    """How many chunks may be in flight."""
+
+
+def n_workers() -> int:
+    """Chunks in flight: one for each core of a CPU; two on an accelerator, so that copying overlaps computing."""
+    return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 2
+
+
+def chunk_program(
+    cell: Cell, system: System, grid: Grid, key: Array, lanes: int | None, budget: int, *, width_of_one: int
+) -> tuple[tuple[int, ...], Program]:
+    """Shape of a chunk and its program; the caller's number of lanes, or one that fits caches and memory."""
+    batched = jax.vmap(cell, in_axes=(None, 0, 0, None))
+
+    def arguments(lanes: int) -> tuple[Any, ...]:
+        chunk = grid.chunk_shape(lanes)
+        return (system, *grid.cells(next(grid.regions(chunk)), chunk), key)
+
+    if lanes is not None:
+        return grid.chunk_shape(lanes), compiled_once(batched, arguments(lanes))
+    lanes = min(MAX_LANES.get(jax.default_backend(), MAX_LANES_ELSEWHERE), -(-grid.size // n_workers()))
+    if jax.default_backend() == "cpu":
+        width = widest(jax.make_jaxpr(batched)(*arguments(lanes)).jaxpr) - width_of_one
+        lanes = max(1, min(lanes, lanes * MAX_WIDTH // max(1, width)))
+    while True:
+        program = compiled_once(batched, arguments(lanes))
+        needed = _bytes(program.run) * program.n_workers
+        if needed <= budget or lanes == 1:
+            return grid.chunk_shape(lanes), program
+        lanes = max(1, min(lanes // 2, lanes * budget // needed))
+
+
+def widest(jaxpr: Any) -> int:
+    """Bytes of the widest result of any equation, also inside loops and calls."""
+    sizes = [0]
+    for equation in jaxpr.eqns:
+        sizes.append(sum(_size(v.aval) for v in equation.outvars))
+        sizes += [widest(inner) for value in equation.params.values() for inner in _jaxprs(value)]
+    return max(sizes)
+
+
+def _size(aval: Any) -> int:
+    """Bytes of an array; random keys and tokens count nothing."""
+    return math.prod(getattr(aval, "shape", ())) * getattr(getattr(aval, "dtype", None), "itemsize", 0)
+
+
+def _jaxprs(value: Any) -> Iterator[Any]:
+    if hasattr(value, "eqns"):
+        yield value
+    elif hasattr(value, "jaxpr"):
+        yield value.jaxpr
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _jaxprs(part)
+
+
+_COMPILED: OrderedDict[str, Program] = OrderedDict()
+
+
+def compiled_once(function: Any, arguments: tuple[Any, ...]) -> Program:
+    """Program of this process, found by its code: a repeated sweep compiles nothing.
+
+    It takes the arguments' leaves: all of them and nothing else, because equal code may stand for systems whose
+    fields are different objects, or read different parameters of one system.
+    """
+    tree = jax.tree.structure(arguments)
+    flat = jax.jit(lambda leaves: function(*jax.tree.unflatten(tree, leaves)), keep_unused=True)
+    lowered = flat.lower(jax.tree.leaves(arguments))
+    # Arrays that a measure closes over stand in the text, or beside it where JAX passes them as arguments.
+    beside = getattr(getattr(lowered, "_lowering", None), "const_args", ())
+    text = lowered.as_text()
+    name = digest([text, str(jax.devices()[0]), *beside])
+    # XLA's batched LAPACK kernels wait, inside the CPU's thread pool, for other tasks of the same pool: two of them
+    # at once can wait for each other for ever (jax 0.10).
+    workers = 1 if "lapack_" in text else n_workers()
+    if "callback" in text:  # the text numbers Python callbacks without telling them apart
+        return Program(lowered.compile(), name, workers)
+    if name not in _COMPILED:
+        _COMPILED[name] = Program(lowered.compile(), name, workers)
+        if len(_COMPILED) > 16:
+            _COMPILED.popitem(last=False)
+    _COMPILED.move_to_end(name)
+    return _COMPILED[name]
+
+
+def _bytes(compiled: Any) -> int:
+    usage = compiled.memory_analysis()
+    return 0 if usage is None else int(usage.temp_size_in_bytes + usage.output_size_in_bytes)
+
+
+def digest(parts: list[Any]) -> str:
+    """Digest of texts and arrays, dtypes and shapes included."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            total.update(part.encode())
+        else:
+            array = np.asarray(part)
+            total.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return total.hexdigest()[:32]
