@@ -1,4 +1,8 @@
-"""Batched dynamics in JAX: trajectories, fixed points, stability, Lyapunov spectra and sweeps."""
+"""Batched dynamics in JAX: trajectories, fixed points, stability, Lyapunov spectra and sweeps.
+
+Everything public is a name of this module, `jaxdyn.models` or `jaxdyn.plot`. `jaxdyn.sweep` is the function; the
+package that holds it is `jaxdyn.sweeps`.
+"""
 
 import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING

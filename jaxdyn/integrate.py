@@ -102,6 +102,8 @@ def trajectory(
     """
     n_steps, dt = resolve_steps(system, n_steps, t1, dt, t0)
     save = All() if save is None else save
+    if not isinstance(save, Every | Final):
+        raise TypeError(f"save must be All(), Every(k) or Final(), got {save!r}")
     if isinstance(save, Every) and n_steps % whole_number(save.k, f"k of save=Every({save.k})"):
         raise ValueError(
             f"save=Every({save.k}) must divide n_steps={n_steps}; use n_steps={next_multiple(n_steps, save.k)}"
@@ -154,6 +156,8 @@ def method_of(system: System, method: Method | None) -> Method:
         if method is not None and not isinstance(method, Iterate):
             raise TypeError(f"maps are iterated; got method={method!r}; leave method out")
         return Iterate()
+    if method is not None and (isinstance(method, type) or not callable(getattr(method, "step", None))):
+        raise TypeError(f"method must be a method such as jaxdyn.RK4() or jaxdyn.Tsit5(), got {method!r}")
     return RK4() if method is None else method
 
 
@@ -161,8 +165,10 @@ def resolve_steps(
     system: System, n_steps: int | None, t1: float | None, dt: ArrayLike | None, t0: ArrayLike = 0
 ) -> tuple[int, Array]:
     """Number of steps and step size as an array of the system's dtype, from what the caller gave."""
+    if not isinstance(system, System):
+        raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
     if (n_steps is None) == (t1 is None):
-        raise TypeError("give either n_steps or t1")
+        raise TypeError("give either n_steps or t1; in a sweep bind them: functools.partial(measure, n_steps=...)")
     if system.discrete:
         if dt is not None or t1 is not None:
             raise TypeError("a map advances by n_steps; dt and t1 are for flows")

@@ -27,6 +27,7 @@ LAYERS = [
     ["jaxdyn"],
     ["jaxdyn._cli*"],
     ["jaxdyn.cli"],
+    ["jaxdyn.__main__"],
 ]
 
 MODELS_NEED = ("jaxdyn._types", "jaxdyn.about", "jaxdyn.system", "jaxdyn.models")

@@ -19,7 +19,11 @@ def test_starts_where_the_field_is_nan_give_no_fixed_point():
     # log(x) - p is nan for most of the starts and has one root, exp(p).
     system = jaxdyn.flow(lambda t, x, p: jnp.log(x) - p["p"], {"p": 0.0}, [1.0, 1.0])
     shifts = jnp.linspace(-0.5, 0.5, 300)
-    points = jax.vmap(lambda p: jaxdyn.fixed_points(system.with_params(p=p), box=[(-3.0, 3.0)] * 2, max_points=4))(shifts)
+
+    def roots(p):
+        return jaxdyn.fixed_points(system.with_params(p=p), box=[(-3.0, 3.0)] * 2, max_points=4)
+
+    points = jax.vmap(roots)(shifts)
     np.testing.assert_array_equal(points.found, np.arange(4)[None] < np.ones((300, 1)))
     # Float32 rounding of the logarithm and of the root, in units of the box.
     np.testing.assert_allclose(points.x[:, 0], np.exp(shifts)[:, None] * np.ones(2), rtol=0, atol=6 * 2e-6)

@@ -184,7 +184,7 @@ def _with_phi(fields: dict[str, Callable[..., Array]]) -> Callable[[Ingredients,
     return complete
 
 
-_NEURONS = (Symbol("x1 ... xn", "activation of the neurons; drawn from N(0, 1) by the seed", range=(-5.0, 5.0)),)
+_NEURONS = (Symbol("x1 ... xn", "activation of the neurons", range=(-5.0, 5.0)),)
 _GAIN = Symbol("g", "gain of the coupling", default=1.1)
 _COUPLING = Symbol("J", "coupling (n, n), J_ij from N(0, 1/n), drawn by the seed")
 

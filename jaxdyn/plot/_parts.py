@@ -122,11 +122,8 @@ def state_label(index: int, system: System | None) -> str:
 
 
 def _about_state(index: int, system: System | None) -> tuple[str, str]:
-    if system is not None:
-        for known in system.about.states:
-            if known.name == system.state_names[index]:
-                return known.meaning, known.unit
-    return "", "1"
+    known = None if system is None else system.about.symbol(system.state_names[index])
+    return (known.meaning, known.unit) if known else ("", "1")
 
 
 def line_colors(count: int) -> list[Any]:

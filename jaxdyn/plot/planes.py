@@ -138,7 +138,8 @@ def _side(system: System, given: Any) -> tuple[int, float, float]:
     else:
         index = state_index(given, system, system.dim)
         name = system.state_names[index]
-        known = {symbol.name: symbol.range for symbol in system.about.states}.get(name)
+        symbol = system.about.symbol(name)
+        known = symbol.range if symbol else None
         if known is None:
             raise ValueError(f"state {name!r} has no range in system.about; give ({name!r}, low, high)")
         low, high = (float(end) for end in known)

@@ -24,6 +24,7 @@ _LONG_NAMES = {
     "std_error": "standard error of the Lyapunov exponent",
     "kaplan_yorke_dimension": "Kaplan-Yorke dimension",
     "sum_check": "sum of exponents minus mean divergence",
+    "running": "running Lyapunov exponent",
     "eigenvalues": "eigenvalue",
     "residual": "residual",
     "x": "state",
@@ -74,7 +75,7 @@ def variable_attributes(layout: Layout, system: System) -> dict[str, Any]:
         return {}
     kind = max(known, key=len)
     attrs: dict[str, Any] = {"long_name": _LONG_NAMES[kind]}
-    if kind in _RATES:
+    if kind in _RATES and not (kind == "eigenvalues" and system.discrete):  # multipliers have no unit
         unit = "step" if system.discrete else system.about.time_unit
         attrs["units"] = "1" if unit == "1" else f"1/{unit}"
     if kind in _CODES:
