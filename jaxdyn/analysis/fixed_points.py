@@ -52,7 +52,7 @@ def fixed_points(
     *,
     box: Mapping[str, tuple[float, float]] | ArrayLike | None = None,
     starts: ArrayLike | None = None,
-    n_starts: int = 256,
+    n_starts: int | None = None,
     max_points: int = 32,
     period: int = 1,
     tolerance: float | None = None,
@@ -72,7 +72,7 @@ def fixed_points(
     starts
         (n, dim) starts of your own, used beside those in the box.
     n_starts
-        Number of starts in the box, static.
+        Number of starts in the box, static; default 256 times the period.
     max_points
         Slots of the result, static.
     period
@@ -107,8 +107,9 @@ def fixed_points(
     >>> int(points.n_found), str(jaxdyn.stability_label(points.stability[0]))
     (1, 'stable focus')
     """
-    n_starts, max_points = whole_number(n_starts, "n_starts"), whole_number(max_points, "max_points")
     mapping: Any = system if period == 1 else nth_iterate(system, period)  # type: ignore[arg-type]
+    n_starts = 256 * period if n_starts is None else whole_number(n_starts, "n_starts")
+    max_points = whole_number(max_points, "max_points")
     bounds = jnp.asarray(_box(system, box), system.dtype)
     if tolerance is None:
         tolerance = 1e-12 if system.dtype == jnp.float64 else 1e-5

@@ -120,7 +120,7 @@ def matrix_eigenvalues(matrix: Float[Array, "n n"]) -> Complex[Array, " n"]:
         return _eigenvalues_of_two(matrix)
     finite = jnp.all(jnp.isfinite(matrix))
     safe = jnp.where(finite, matrix, jnp.zeros_like(matrix))
-    values = lax.platform_dependent(safe, tpu=_eigenvalues_on_host, default=jnp.linalg.eigvals)
+    values = _eigenvalues_of_many(safe)
     return jnp.where(finite, values, jnp.asarray(jnp.nan, values.dtype))
 
 
@@ -141,11 +141,29 @@ def _eigenvalues_of_two(matrix: Array) -> Array:
     return jnp.stack([first, second])
 
 
-def _eigenvalues_on_host(matrix: Array) -> Array:
+@jax.custom_jvp
+def _eigenvalues_of_many(matrix: Array) -> Array:
+    return lax.platform_dependent(matrix, tpu=lambda m: _on_host(m)[0], default=jnp.linalg.eigvals)
+
+
+@_eigenvalues_of_many.defjvp
+def _eigenvalues_of_many_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """First-order perturbation of simple eigenvalues, d lambda_i = (V^-1 dA V)_ii; a callback has no derivative."""
+    (matrix,), (slope,) = primals, tangents
+    values, vectors = lax.platform_dependent(matrix, tpu=_on_host, default=lambda m: tuple(jnp.linalg.eig(m)))
+    turned = jnp.linalg.solve(vectors, slope.astype(vectors.dtype) @ vectors)
+    return values, jnp.diagonal(turned)
+
+
+def _on_host(matrix: Array) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors by LAPACK on the host, for platforms without it."""
     dtype = np.result_type(matrix.dtype, np.complex64)
-    shape = jax.ShapeDtypeStruct(matrix.shape[:-1], dtype)
+    shapes = jax.ShapeDtypeStruct(matrix.shape[:-1], dtype), jax.ShapeDtypeStruct(matrix.shape, dtype)
     return jax.pure_callback(
-        lambda m: np.linalg.eigvals(np.asarray(m)).astype(dtype), shape, matrix, vmap_method="expand_dims"
+        lambda m: tuple(part.astype(dtype) for part in np.linalg.eig(np.asarray(m))),
+        shapes,
+        matrix,
+        vmap_method="expand_dims",
     )
 
 

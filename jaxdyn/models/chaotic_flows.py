@@ -116,9 +116,7 @@ lorenz96 = model(
         name="lorenz96",
         title="Lorenz system of n sites on a circle of latitude",
         equations=("x_i' = (x_{i+1} - x_{i-2}) x_{i-1} - x_i + F, indices modulo n",),
-        states=(
-            Symbol("x1 ... xn", "atmospheric quantity at the n sites", range=(-15.0, 20.0)),
-        ),
+        states=(Symbol("x1 ... xn", "atmospheric quantity at the n sites", range=(-15.0, 20.0)),),
         params=(Symbol("F", "forcing, the same at all sites", default=_FORCING),),
         source=(
             "Lorenz 1996, Predictability: a problem partly solved, ECMWF Seminar on Predictability 1, 1-18; "
