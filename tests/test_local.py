@@ -185,3 +185,18 @@ def test_two_by_two_gradients_are_finite_also_where_eigenvalues_meet():
         [[0.0, 1.0], [0.0, 0.0]],
     ):
         np.testing.assert_allclose(jax.grad(trace)(jnp.array(matrix)), np.eye(2), rtol=1e-6)  # float32
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_gradients_of_larger_spectra(n, x64):
+    matrix = jnp.asarray(np.random.default_rng(n).standard_normal((n, n)))
+    step = jnp.asarray(np.random.default_rng(9).standard_normal((n, n)))
+
+    def symmetric(m):  # does not depend on the order of the eigenvalues
+        return jnp.sum(jnp.exp(matrix_eigenvalues(m))).real
+
+    h = 1e-5  # truncation h^2 = 1e-10, rounding 1e-15 / h = 1e-10, both times numbers of order 10
+    numeric = (symmetric(matrix + h * step) - symmetric(matrix - h * step)) / (2 * h)
+    forward = jax.jvp(symmetric, (matrix,), (step,))[1]
+    np.testing.assert_allclose(forward, numeric, rtol=0, atol=2e-8)
+    np.testing.assert_allclose(jnp.vdot(jax.grad(symmetric)(matrix), step), forward, rtol=1e-12)
