@@ -15,10 +15,10 @@ def system_dtype(x0: Any, dtype: Any) -> np.dtype[Any]:
     if dtype is None:
         given = getattr(x0, "dtype", None)
         floating = given is not None and jnp.issubdtype(given, jnp.floating)
-        return jnp.dtype(jax.dtypes.canonicalize_dtype(given)) if floating else default_dtype()
+        dtype = jax.dtypes.canonicalize_dtype(given) if floating else default_dtype()
     dtype = np.dtype(dtype)
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"dtype must be a floating type, got {dtype}")
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"a system computes in float32 or float64, got dtype {dtype}")
     if jax.dtypes.canonicalize_dtype(dtype) != dtype:
         raise ValueError(f"dtype {dtype} needs jax.config.update('jax_enable_x64', True)")
     return dtype

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdyn._record import record, static
-from jaxdyn._types import Array, ArrayLike, Float, Int, default_dtype, whole_number
+from jaxdyn._types import Array, ArrayLike, Float, Int, default_dtype, is_concrete, whole_number
 from jaxdyn.about import unknown_name
 from jaxdyn.integrate import repeat
 from jaxdyn.system import Map, System
@@ -62,6 +63,9 @@ class _Iterated:
 class Samples:
     """Input given by its values at t0, t0 + dt, ...: held from each sample to the next.
 
+    A method holds it during each step at the value where the step begins: exact if the steps divide `dt`, of first
+    order otherwise.
+
     Before the first sample the first value holds, after the last one the last.
     """
 
@@ -100,7 +104,10 @@ def samples(values: ArrayLike | Sequence[Any], *, dt: ArrayLike = 1.0, t0: Array
     >>> float(u(0.6))
     1.0
     """
-    array = jnp.asarray(values, default_dtype() if not hasattr(values, "dtype") else None)
+    given = np.asarray(values).dtype if not hasattr(values, "dtype") else jnp.result_type(values)
+    array = jnp.asarray(values, None if hasattr(values, "dtype") and given.kind == "f" else default_dtype())
+    if is_concrete(dt) and not float(dt) > 0:  # type: ignore[arg-type]
+        raise ValueError(f"dt of samples must be positive, got {dt!r}")
     if array.ndim < 1 or array.shape[0] < 1 or not jnp.issubdtype(array.dtype, jnp.floating):
         raise ValueError(f"samples must be a float array (n, ...) with n >= 1, got {array.dtype} {array.shape}")
     return Samples(array, jnp.asarray(dt, array.dtype), jnp.asarray(t0, array.dtype))
@@ -141,6 +148,8 @@ def driven(system: System, u: Callable[[Any], Any], *, onto: str | None = None, 
     """
     if onto is not None and onto not in system.state_names:
         raise TypeError(f"{system.about.name} has no state {unknown_name(onto, list(system.state_names))}")
+    if not callable(u):
+        raise TypeError(f"u must be a function of time or jaxdyn.samples(...), got {type(u).__name__}")
     index = None if onto is None else system.state_names.index(onto)
     params = dict(system.params)
     if isinstance(u, Samples):
@@ -178,6 +187,16 @@ class _FromParams:
 
 
 @record
+class _Constant:
+    """Input that keeps one value."""
+
+    value: Array
+
+    def __call__(self, t: Any, params: dict[str, Any]) -> Any:
+        return self.value
+
+
+@record
 class _Driven:
     field: Callable[..., Any]
     u: Callable[..., Any]
@@ -185,10 +204,17 @@ class _Driven:
 
     def __call__(self, t: Any, x: Array, params: dict[str, Any]) -> Array:
         rate = self.field(t, x, params)
-        rate = jnp.stack(rate) if isinstance(rate, tuple | list) else rate
+        if isinstance(rate, tuple | list):
+            rate = jnp.stack([jnp.asarray(part, x.dtype) for part in rate])
         value = jnp.asarray(self.u(t, params), x.dtype)
         expected = x.shape if self.index is None else ()
         if value.shape != expected:
             remedy = "name the one state with onto=..." if value.shape == () else "give one value per receiving state"
             raise ValueError(f"the input u(t) has shape {value.shape}, expected {expected}; {remedy}")
         return rate + value if self.index is None else rate.at[self.index].add(value)
+
+    def during_step(self, t: Any, params: dict[str, Any]) -> "_Driven":
+        """Return this field with sampled inputs, also inner ones, held at their value at `t`."""
+        inner = self.field.during_step(t, params) if isinstance(self.field, _Driven) else self.field
+        u = _Constant(self.u(t, params)) if isinstance(self.u, _FromParams) else self.u
+        return _Driven(inner, u, self.index)

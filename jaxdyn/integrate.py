@@ -188,7 +188,8 @@ def _steps_until(t1: Any, t0: Any, dt: Any) -> int:
     if not is_concrete(t1, t0, dt):
         raise TypeError("t1 and dt decide the number of steps and must be known while tracing; give n_steps instead")
     steps = (float(t1) - float(t0)) / float(dt)
-    if not np.isfinite(steps) or steps < 0 or abs(steps - round(steps)) > min(1e-5 * max(1.0, steps), 0.1):
+    slack = 0.0 if steps < 0.5 else min(1e-5 * max(1.0, steps), 0.1)
+    if not np.isfinite(steps) or steps < 0 or abs(steps - round(steps)) > slack:
         whole = max(1, round(abs(steps))) if np.isfinite(steps) else 1
         remedy = (float(t1) - float(t0)) / whole if np.isfinite(steps) else dt
         raise ValueError(f"t1={t1} is not a whole number of steps dt={dt} after t0={t0}; use dt={remedy:.9g}")
@@ -216,7 +217,9 @@ def _trajectory(
 ) -> Trajectory:
     def step(walk: _Walk) -> _Walk:
         t = system.time(t0, dt, walk.i)
-        new = method.step(system, t, walk.x, dt, walk.carry)
+        rhs = system.during_step(t)
+        carry = walk.carry if rhs is system else method.init(rhs, t, walk.x)
+        new = method.step(rhs, t, walk.x, dt, carry)
         return _Walk(walk.i + 1, new.x, new.carry, walk.taint + 0 * new.x)
 
     i = jnp.int32(0)

@@ -4,6 +4,7 @@ Everything that can be checked without running the equations is checked here, on
 """
 
 import dataclasses
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -33,14 +34,24 @@ class System:
 
     discrete: ClassVar[bool] = False
 
-    def __call__(self, t: ArrayLike, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
+    def __call__(self, t: ArrayLike, x: ArrayLike | Sequence[Any]) -> Float[Array, " dim"]:
         """Evaluate the equations: dx/dt of a flow, the next state of a map.
 
         Raises, while tracing, ValueError if the field's result does not have the state's shape and TypeError if
         it does not have its dtype.
         """
+        if not isinstance(x, jax.Array):
+            x = jnp.asarray(x, self.dtype)
         t = jnp.asarray(t, jnp.int32 if self.discrete else x.dtype)  # fields may rely on an array
         return _as_state(self.field(t, x, self.params), x, self)
+
+    def during_step(self: _S, t: ArrayLike) -> _S:
+        """Return the system as it is during the step that begins at `t`: sampled inputs keep the value they have there.
+
+        The stages of a method then never see the next sample, which begins where the step ends.
+        """
+        hold = getattr(self.field, "during_step", None)
+        return self if hold is None else dataclasses.replace(self, field=hold(t, self.params))
 
     @property
     def dim(self) -> int:
@@ -68,7 +79,7 @@ class System:
             return jnp.asarray(t0, i.dtype) + i
         return jnp.asarray(t0, self.dtype) + i.astype(self.dtype) * jnp.asarray(dt, self.dtype)
 
-    def with_params(self: _S, **new: ArrayLike | Sequence[Any]) -> _S:
+    def with_params(self: _S, /, **new: ArrayLike | Sequence[Any]) -> _S:
         """Return the same system with other parameter values; shapes and dtypes stay as they are.
 
         Raises
@@ -216,18 +227,24 @@ def _build(
         if not (isinstance(name, str) and name.isidentifier()):
             raise TypeError(f"parameter names must be Python identifiers, got {name!r}")
         leaves[name] = strong(value, dtype, f"parameter {name!r}")
-    function = field if _is_callable_pytree(field) else jax.tree_util.Partial(field)
+    function = field if _is_callable_pytree(field) else jax.tree_util.Partial(_own_identity(field))
     about = about or About(name=getattr(field, "__name__", "system").strip("<>"))
     system = kind(function, leaves, start, names, about)
     jax.eval_shape(lambda s: s(s.time(0, 0, 0), s.x0), system)  # wrong fields fail here, not in a sweep
     return system
 
 
+def _own_identity(field: Callable[..., Any]) -> Callable[..., Any]:
+    """Plain function for each method or callable object: those equal themselves also after their object has changed."""
+    is_object = isinstance(field, types.MethodType) or isinstance(type(field).__call__, types.FunctionType)
+    return (lambda t, x, params: field(t, x, params)) if is_object else field
+
+
 def _state_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:
     if names is None:
         return tuple(f"x{i}" for i in range(dim))
     names = tuple(names)
-    if len(names) != dim or len(set(names)) != dim:
+    if len(names) != dim or len(set(names)) != dim or not all(isinstance(name, str) for name in names):
         raise ValueError(
             f"x0 has {dim} values, so state_names must be {dim} different names, got {names}; "
             "give one value and one name per state"

@@ -18,7 +18,7 @@ LAYERS = [
     ["jaxdyn.methods"],
     ["jaxdyn.integrate"],
     ["jaxdyn.derived"],
-    ["jaxdyn.analysis.orthonormal", "jaxdyn.analysis.local", "jaxdyn.analysis.stability"],
+    ["jaxdyn.analysis.orthonormal", "jaxdyn.analysis.local", "jaxdyn.analysis.stability", "jaxdyn.analysis.starts"],
     ["jaxdyn.analysis"],
     ["jaxdyn.learning"],
     ["jaxdyn.lanes"],

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from jaxdyn._types import Array, Float
+from jaxdyn._types import Array, Float, default_dtype
 
 __all__ = ["kaplan_yorke_dimension"]
 
@@ -34,6 +34,8 @@ def kaplan_yorke_dimension(exponents: Float[Array, "*batch k"], *, dim: int | No
     2.0621
     """
     exponents = jnp.asarray(exponents)
+    if not jnp.issubdtype(exponents.dtype, jnp.floating):
+        exponents = exponents.astype(default_dtype())
     k = exponents.shape[-1]
     sums = jnp.cumsum(exponents, axis=-1)
     j = jnp.sum(jnp.cumprod((sums >= 0).astype(jnp.int32), axis=-1), axis=-1)

@@ -6,16 +6,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from jaxdyn._arrays import largest
 from jaxdyn._record import labelled, record
 from jaxdyn._types import Array, ArrayLike, Bool, Complex, Float, Int, whole_number
-from jaxdyn.about import unknown_name
 from jaxdyn.analysis.local import jacobian, matrix_eigenvalues
 from jaxdyn.analysis.orthonormal import solve_least_squares
 from jaxdyn.analysis.stability import Stability, stability
+from jaxdyn.analysis.starts import even_points, search_box
 from jaxdyn.derived import nth_iterate
 from jaxdyn.errors import Status
 from jaxdyn.system import System
@@ -39,7 +38,7 @@ class FixedPoints:
     stability: Int[Array, " point"] = labelled("point")
     """Codes of `Stability`."""
     status: Int[Array, ""] = labelled()
-    """CAPACITY if there are more points than slots."""
+    """CAPACITY if there are more points than slots, NON_FINITE if the field is finite nowhere in the box."""
 
     @property
     def n_found(self) -> Int[Array, ""]:
@@ -93,7 +92,8 @@ def fixed_points(
 
     Notes
     -----
-    Transforms: jit, vmap, and first derivatives of x with respect to parameters (implicit function theorem).
+    Transforms: jit, vmap, and first derivatives of x with respect to parameters (implicit function theorem; second
+    derivatives are not implemented and come out as 0).
     All roots are found if each has a start in its basin: raise `n_starts` to check.
 
     References
@@ -110,48 +110,13 @@ def fixed_points(
     mapping: Any = system if period == 1 else nth_iterate(system, period)  # type: ignore[arg-type]
     n_starts = 256 * period if n_starts is None else whole_number(n_starts, "n_starts")
     max_points = whole_number(max_points, "max_points")
-    bounds = jnp.asarray(_box(system, box), system.dtype)
+    bounds = jnp.asarray(search_box(system, box), system.dtype)
     if tolerance is None:
         tolerance = 1e-12 if system.dtype == jnp.float64 else 1e-5
     extra = system.x0[None] if starts is None else jnp.atleast_2d(jnp.asarray(starts, system.dtype))
     if extra.ndim != 2 or extra.shape[1] != system.dim:
         raise ValueError(f"starts must have shape (n, {system.dim}), got {extra.shape}")
     return _fixed_points(mapping, bounds, extra, jnp.asarray(tolerance, system.dtype), n_starts, max_points)
-
-
-def _box(system: System, box: Any) -> np.ndarray[Any, Any]:
-    """(dim, 2) bounds from what the caller gave and what the model knows."""
-    symbols = {name: system.about.symbol(name) for name in system.state_names}
-    known = {name: symbol.range for name, symbol in symbols.items() if symbol}
-    if box is not None and not isinstance(box, Mapping):
-        bounds = np.asarray(box, float)
-        if bounds.shape != (system.dim, 2):
-            raise ValueError(f"box must give (low, high) for each of {system.dim} states, got shape {bounds.shape}")
-    else:
-        for name in box or {}:
-            if name not in system.state_names:
-                raise TypeError(f"{system.about.name} has no state {unknown_name(name, list(system.state_names))}")
-        intervals = [(box or {}).get(name, known.get(name)) for name in system.state_names]
-        missing = [name for name, interval in zip(system.state_names, intervals, strict=True) if interval is None]
-        if missing:
-            known_for = f"no interval known for {', '.join(missing)}"
-            raise ValueError(f"{known_for}; give box={{'{missing[0]}': (low, high), ...}}")
-        bounds = np.asarray(intervals, float)
-    if not np.all(np.isfinite(bounds)) or not np.all(bounds[:, 0] < bounds[:, 1]):
-        raise ValueError(f"box needs finite low < high for each state, got {bounds.tolist()}")
-    return bounds
-
-
-def _even_points(n: int, dim: int) -> np.ndarray[Any, Any]:
-    """Points of the unit cube with low discrepancy: an additive recurrence on powers of the generalized golden ratio.
-
-    Roberts 2018, "The unreasonable effectiveness of quasirandom sequences".
-    """
-    golden = 2.0
-    for _ in range(60):  # the root of g^(dim + 1) = g + 1
-        golden = (1 + golden) ** (1 / (dim + 1))
-    steps = golden ** -np.arange(1.0, dim + 1)
-    return np.mod(0.5 + np.arange(n)[:, None] * steps, 1.0)
 
 
 @record
@@ -175,19 +140,31 @@ def _fixed_points(
     def raw(y: Array, of: System = still) -> Array:
         return of.displacement(of.time(0, 0, 0), low + width * y)
 
-    even = jnp.asarray(_even_points(max(n_starts, 64), system.dim), system.dtype)
+    even = jnp.asarray(even_points(max(n_starts, 64), system.dim), system.dtype)
     starts = jnp.concatenate([even[:n_starts], (extra - low[None]) / width[None]])
     values = jnp.abs(jax.vmap(raw)(even))  # not at the caller's starts, which may be roots already
-    typical = jnp.nanmedian(jnp.where(jnp.isfinite(values), values, jnp.nan), axis=0)
+    typical = _finite_median(values)
     scale = jnp.where(typical > 0, typical, 1)
     ends = jax.vmap(lambda y: _search(lambda z: raw(z) / scale, y, tolerance))(starts)
     merge_within = jnp.where(tolerance < 1e-7, 1e-6, 1e-3).astype(system.dtype)
     distance = jax.vmap(functools.partial(_distance, raw))(ends.y)
     good = _is_root(ends, distance, tolerance, merge_within)
     y, found, count = _distinct(ends, good, merge_within, max_points)
-    y = y[_order(y, found, merge_within)]
-    y = jax.vmap(functools.partial(_refined, lambda z: raw(z, system)))(jnp.where(found[:, None], y, 0.5))
-    return _describe(system, low[None] + width[None] * y, found, count > max_points)
+    y = y[_order(y, found)]
+    # Empty slots repeat a point that was found: elsewhere the field may be singular, and nan would reach derivatives.
+    y = jnp.where(found[:, None], y, jnp.where(found[0], y[0], 0.5)[None])
+    y = jax.vmap(functools.partial(_refined, lambda z: raw(z, system)))(y)
+    status = jnp.where(count > max_points, int(Status.CAPACITY), int(Status.OK))
+    status = jnp.where(jnp.any(jnp.isfinite(values)), status, int(Status.NON_FINITE)).astype(jnp.int8)
+    return _describe(system, low[None] + width[None] * y, found, status)
+
+
+def _finite_median(values: Array) -> Array:
+    """Lower median of the finite values of each column, 0 without any; jnp.nanmedian would use float64 under x64."""
+    finite = jnp.isfinite(values)
+    middle = jnp.maximum(jnp.sum(finite, axis=0) - 1, 0) // 2
+    ordered = jnp.sort(jnp.where(finite, values, jnp.inf), axis=0)
+    return jnp.where(jnp.any(finite, axis=0), jnp.take_along_axis(ordered, middle[None], axis=0)[0], 0)
 
 
 def _search(f: Any, start: Array, tolerance: Array) -> _Search:
@@ -223,7 +200,8 @@ def _search(f: Any, start: Array, tolerance: Array) -> _Search:
 
 def _is_root(ends: _Search, distance: Array, tolerance: Array, margin: Array) -> Array:
     """Inside the box or on its faces, residual vanishing, near a root or (on a line of roots) zero but for rounding."""
-    inside = jnp.all((ends.y >= -margin) & (ends.y <= 1 + margin), axis=-1)
+    face = 32 * jnp.finfo(margin.dtype).eps
+    inside = jnp.all((ends.y >= -face) & (ends.y <= 1 + face), axis=-1)
     residual = largest(jnp.abs(ends.f))
     return inside & (residual <= tolerance) & ((distance <= margin) | (residual <= 4 * jnp.finfo(residual.dtype).eps))
 
@@ -266,9 +244,9 @@ def _distinct(ends: _Search, good: Array, merge_within: Array, max_points: int) 
     return slots, jnp.arange(max_points, dtype=jnp.int32) < count, count
 
 
-def _order(y: Array, found: Array, merge_within: Array) -> Array:
+def _order(y: Array, found: Array) -> Array:
     """Order by first state, then second, ...; empty slots last. Coordinates equal up to rounding count as equal."""
-    return jnp.lexsort((*jnp.round(y[:, ::-1] / (8 * merge_within)).T, ~found))
+    return jnp.lexsort((*jnp.round(y[:, ::-1] / (256 * jnp.finfo(y.dtype).eps)).T, ~found))
 
 
 def _refined(f: Any, y: Array) -> Array:
@@ -281,7 +259,7 @@ def _refined(f: Any, y: Array) -> Array:
     return y + jnp.where(take, step, step - lax.stop_gradient(step))
 
 
-def _describe(system: System, x: Array, found: Array, overflow: Array) -> FixedPoints:
+def _describe(system: System, x: Array, found: Array, status: Array) -> FixedPoints:
     t = system.time(0, 0, 0)
 
     def one(point: Array) -> tuple[Array, Array]:
@@ -296,5 +274,5 @@ def _describe(system: System, x: Array, found: Array, overflow: Array) -> FixedP
         residual=jnp.where(found, residual, jnp.nan),
         eigenvalues=jnp.where(found[:, None], values, jnp.nan),
         stability=jnp.where(found, code, int(Stability.UNDEFINED)).astype(jnp.int8),
-        status=jnp.where(overflow, int(Status.CAPACITY), int(Status.OK)).astype(jnp.int8),
+        status=status,
     )

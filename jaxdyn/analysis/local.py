@@ -126,7 +126,9 @@ def matrix_eigenvalues(matrix: Float[Array, "n n"]) -> Complex[Array, " n"]:
 
 def _eigenvalues_of_two(matrix: Array) -> Array:
     """Roots of the characteristic polynomial without cancellation: the smaller real root is det / larger."""
-    (a, b), (c, d) = matrix
+    size = lax.stop_gradient(jnp.max(jnp.abs(matrix)))
+    scale = jnp.where((size > 0) & (size < jnp.inf), size, 1)  # squares of the scaled entries stay inside the dtype
+    (a, b), (c, d) = matrix / scale
     mean, half = (a + d) / 2, (a - d) / 2
     discriminant = half * half + b * c
     # Where the eigenvalues meet, the square root has no derivative: 0 stands for it, so that their sum keeps its own.
@@ -138,7 +140,8 @@ def _eigenvalues_of_two(matrix: Array) -> Array:
     zero = jnp.zeros_like(mean)
     first = lax.complex(jnp.where(is_real, large, mean), jnp.where(is_real, zero, root))
     second = lax.complex(jnp.where(is_real, small, mean), jnp.where(is_real, zero, -root))
-    return jnp.stack([first, second])
+    values = jnp.stack([first, second])
+    return values * scale.astype(values.dtype)
 
 
 @jax.custom_jvp

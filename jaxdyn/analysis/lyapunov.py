@@ -198,9 +198,7 @@ def _spectrum(
     return LyapunovSpectrum(
         exponents=exponents[order],
         std_error=std_error[order],
-        kaplan_yorke_dimension=kaplan_yorke_dimension(
-            jnp.where(jnp.abs(exponents) <= 2 * std_error, 0, exponents)[order], dim=system.dim
-        ),
+        kaplan_yorke_dimension=kaplan_yorke_dimension(_neutral_as_zero(exponents, std_error)[order], dim=system.dim),
         sum_check=jnp.sum(exponents) - _mean_volume_growth(system, dt, start, end) if sum_check else None,
         status=_status(end, exponents),
         running=sums[1:, order] / times[:, None],
@@ -216,8 +214,10 @@ def _interval(system: System, method: Method, dt: Array, qr_every: int, sum_chec
     def step(c: _Tangent) -> _Tangent:
         t = system.time(0, dt, c.i)
 
+        rhs = system.during_step(t)
+
         def advance(x: Array) -> Array:
-            return method.step(system, t, x, dt, method.init(system, t, x)).x
+            return method.step(rhs, t, x, dt, method.init(rhs, t, x)).x
 
         x, push = jax.linearize(advance, c.x)
         volume = c.volume.add(_volume_growth(system, t, c.x)) if sum_check else c.volume
@@ -258,6 +258,13 @@ def _generic_frame(k: int, system: System) -> Array:
     """Orthonormal vectors in no special direction: coordinate axes may be invariant and never turn."""
     vectors = jax.random.normal(jax.random.key(0), (k, system.dim), system.dtype)
     return orthonormalize(vectors)[0]
+
+
+def _neutral_as_zero(exponents: Array, std_error: Array) -> Array:
+    """Exponents within two standard errors of zero, or within rounding of the largest, as exact zeros."""
+    size = jnp.abs(exponents)
+    rounding = 100 * jnp.finfo(size.dtype).eps * jnp.max(jnp.where(jnp.isfinite(size), size, 0))
+    return jnp.where(size <= jnp.maximum(2 * std_error, rounding), 0, exponents)
 
 
 def _standard_error(rates: Array) -> Array:
