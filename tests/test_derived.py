@@ -77,8 +77,9 @@ def test_samples_of_a_map_are_one_a_step():
 
 
 def test_samples_refusals():
-    with pytest.raises(ValueError, match=r"float array \(n, \.\.\.\) with n >= 1, got int32 \(2,\)"):
-        jaxdyn.samples(jnp.array([1, 2]))
+    assert jaxdyn.samples(jnp.array([1, 2])).values.dtype == jnp.float32
+    with pytest.raises(ValueError, match="dt of samples must be positive"):
+        jaxdyn.samples([1.0, 2.0], dt=0.0)
     with pytest.raises(ValueError, match="n >= 1"):
         jaxdyn.samples(jnp.zeros((0, 2)))
     with pytest.raises(ValueError, match="n >= 1"):

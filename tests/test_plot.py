@@ -136,7 +136,7 @@ class TestTrajectory:
         with pytest.raises(ValueError, match=message):
             plot.trajectory(jaxdyn.trajectory(neuron(), t1=1.0, dt=0.1), **keywords)
 
-    def test_other_shapes_are_refused(self):
+    def test_other_shapes_are_refused(self, unchecked):
         with pytest.raises(ValueError, match=r"save=All\(\)"):
             plot.trajectory(jaxdyn.final_state(neuron(), t1=1.0, dt=0.1))
         batch = jaxdyn.Trajectory(jnp.zeros((2, 3)), jnp.zeros((2, 3, 2)), jnp.zeros(2, jnp.int8))
@@ -208,7 +208,7 @@ class TestConvergence:
         assert ax.get_xscale() == "log"
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (ms)", "running Lyapunov exponent (1/ms)")
 
-    def test_many_lanes_are_refused(self):
+    def test_many_lanes_are_refused(self, unchecked):
         with pytest.raises(ValueError, match=r"leaf\[0\]"):
             plot.convergence(spectrum(batch=(3,)))
 

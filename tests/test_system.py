@@ -144,7 +144,7 @@ def test_more_refusals(unchecked):
         jaxdyn.flow(decay, {"rate": 1.0}, [1.0, 2.0], state_names=["u", "u"])
     with pytest.raises(ValueError, match="must be 2 different names"):
         jaxdyn.flow(decay, {"rate": 1.0}, [1.0, 2.0], state_names=["u"])
-    with pytest.raises(TypeError, match="dtype must be a floating type, got int32"):
+    with pytest.raises(TypeError, match="computes in float32 or float64, got dtype int32"):
         make(dtype=jnp.int32)
     with pytest.raises(ValueError, match=r"float64 needs jax\.config\.update"):
         make(dtype=jnp.float64)

@@ -1,7 +1,7 @@
 """Fixed points of flows and maps, and periodic points of maps, from many starts at once."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -41,7 +41,7 @@ class FixedPoints:
     """CAPACITY if there are more points than slots, NON_FINITE if the field is finite nowhere in the box."""
 
     @property
-    def n_found(self) -> Int[Array, ""]:
+    def n_found(self) -> Int[Array, "*batch"]:
         """Number of different points."""
         return jnp.sum(self.found, axis=-1)
 
@@ -49,8 +49,8 @@ class FixedPoints:
 def fixed_points(
     system: System,
     *,
-    box: Mapping[str, tuple[float, float]] | ArrayLike | None = None,
-    starts: ArrayLike | None = None,
+    box: Mapping[str, Any] | ArrayLike | Sequence[Any] | None = None,
+    starts: ArrayLike | Sequence[Any] | None = None,
     n_starts: int | None = None,
     max_points: int = 32,
     period: int = 1,

@@ -11,7 +11,7 @@ from jaxdyn.system import System
 __all__ = ["even_points", "search_box"]
 
 
-def search_box(system: System, box: Any) -> np.ndarray[Any, Any]:
+def search_box(system: System, box: Any) -> np.ndarray:
     """(dim, 2) bounds from what the caller gave and what the model knows."""
     symbols = {name: system.about.symbol(name) for name in system.state_names}
     known = {name: symbol.range for name, symbol in symbols.items() if symbol}
@@ -34,7 +34,7 @@ def search_box(system: System, box: Any) -> np.ndarray[Any, Any]:
     return bounds
 
 
-def even_points(n: int, dim: int) -> np.ndarray[Any, Any]:
+def even_points(n: int, dim: int) -> np.ndarray:
     """Points of the unit cube with low discrepancy: an additive recurrence on powers of the generalized golden ratio.
 
     Roberts 2018, "The unreasonable effectiveness of quasirandom sequences".
