@@ -2,12 +2,12 @@
 
 import jax.numpy as jnp
 
-from jaxdyn._types import Array, Float, default_dtype
+from jaxdyn._types import Array, Float, Real, default_dtype
 
 __all__ = ["kaplan_yorke_dimension"]
 
 
-def kaplan_yorke_dimension(exponents: Float[Array, "*batch k"], *, dim: int | None = None) -> Float[Array, "*batch"]:
+def kaplan_yorke_dimension(exponents: Real[Array, "*batch k"], *, dim: int | None = None) -> Float[Array, "*batch"]:
     """Kaplan-Yorke (Lyapunov) dimension j + (lambda_1 + ... + lambda_j) / |lambda_{j+1}|.
 
     Parameters
