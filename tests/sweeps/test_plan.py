@@ -126,3 +126,11 @@ def test_few_programs_are_remembered():
     for n in range(1, 20):
         jaxdyn.sweep(lambda s, n=n: s.x0[:1] * n, coded(), {"a": [1.0]})
     assert len(programs._COMPILED) == 16
+
+
+def test_programs_with_lapack_run_one_at_a_time(two_workers):
+    """Two batched LAPACK kernels at once can wait for each other for ever in the thread pool of XLA's CPU."""
+    system = jaxdyn.models.lorenz63()  # three states need LAPACK for their eigenvalues
+    grid = make_grid(system, {"rho": [20.0, 28.0]})
+    for measure, workers in ((jaxdyn.eigenvalues, 1), (lambda s: s.x0, 2)):
+        assert plans.make_plan(system, grid, measure, None, 0, None, 10**9).program.n_workers == workers
