@@ -42,7 +42,7 @@ lorenz63 = model(
         known=(
             "fixed points: the origin and, for rho > 1, x = y = +-sqrt(beta (rho - 1)), z = rho - 1",
             "the two lose stability in a subcritical Hopf point at rho = 470/19 = 24.7368421, frequency 9.62453006",
-            "homoclinic orbit of the origin at rho = 13.926557407520; chaotic attractor from rho = 24.05929",
+            "homoclinic orbit of the origin at rho = 13.926557407520; chaotic attractor from rho = 24.0579004",
             "Lyapunov exponents 0.90555(15), 0, -14.57222(14); their sum is -(sigma + 1 + beta) = -41/3",
             "Kaplan-Yorke dimension 2.0621",
         ),
