@@ -1,7 +1,7 @@
 """Batched dynamics in JAX: trajectories, fixed points, stability, Lyapunov spectra and sweeps.
 
-Everything public is a name of this module, `jaxdyn.models` or `jaxdyn.plot`. `jaxdyn.sweep` is the function; the
-package that holds it is `jaxdyn.sweeps`.
+Everything public is a name of this module, `jaxdyn.models` or `jaxdyn.plot`. `jaxdyn.sweep` and `jaxdyn.lanes` are
+functions; the packages that hold them are `jaxdyn.sweeps` and `jaxdyn.engine`.
 """
 
 import importlib as _importlib
@@ -16,6 +16,9 @@ from jaxdyn.analysis.local import eigenvalues, jacobian, linearize
 from jaxdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from jaxdyn.analysis.stability import Stability, spectral_abscissa, spectral_radius, stability, stability_label
 from jaxdyn.derived import Samples, driven, nth_iterate, samples
+from jaxdyn.engine.engines import Mosaic, Vmap, Xla
+from jaxdyn.engine.explain import explain
+from jaxdyn.engine.transform import lanes
 from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_failed
 from jaxdyn.integrate import All, Every, Final, Trajectory, final_state, trajectory
 from jaxdyn.methods import RK4, Euler, Heun, Tsit5
@@ -41,6 +44,7 @@ __all__ = [
     "JaxdynWarning",
     "LyapunovSpectrum",
     "Map",
+    "Mosaic",
     "Samples",
     "Stability",
     "Status",
@@ -48,15 +52,19 @@ __all__ = [
     "System",
     "Trajectory",
     "Tsit5",
+    "Vmap",
+    "Xla",
     "driven",
     "eigenvalues",
     "errors",
+    "explain",
     "final_state",
     "fixed_points",
     "flow",
     "iterated_map",
     "jacobian",
     "kaplan_yorke_dimension",
+    "lanes",
     "linearize",
     "lyapunov_spectrum",
     "methods",

@@ -43,7 +43,7 @@ class System:
         if not isinstance(x, jax.Array):
             x = jnp.asarray(x, self.dtype)
         t = jnp.asarray(t, jnp.int32 if self.discrete else x.dtype)  # fields may rely on an array
-        return _as_state(self.field(t, x, self.params), x, self)
+        return _FIELD(self, t, x)
 
     def during_step(self: _S, t: ArrayLike) -> _S:
         """Return the system as it is during the step that begins at `t`: sampled inputs keep the value they have there.
@@ -284,3 +284,14 @@ def _fits(value: Any, x: Array) -> bool:
     return jnp.result_type(value) == x.dtype or (
         getattr(value, "weak_type", False) and jnp.result_type(value).kind != "c"
     )
+
+
+def _evaluated(system: System, t: Array, x: Array) -> Array:
+    return _as_state(system.field(t, x, system.params), x, system)
+
+
+FIELD = "field"
+"""Name that the equations of a system bear in a traced program."""
+
+_evaluated.__name__ = FIELD
+_FIELD = jax.jit(_evaluated)

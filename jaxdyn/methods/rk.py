@@ -93,14 +93,14 @@ class ExplicitRungeKutta:
         tableau = self.tableau
         stages: list[Array] = [rhs(t, x) if carry is None else carry]
         for row, node in zip(tableau.a[1:], tableau.c[1:], strict=True):
-            stages.append(rhs(t + node * dt, x + dt * _combine(row, stages)))
-        error = None if tableau.error is None else dt * _combine(tableau.error, stages)
-        return Step(x + dt * _combine(tableau.b, stages), error, stages[-1] if tableau.reuses_last else None)
+            stages.append(rhs(t + node * dt, x + _combine(dt, row, stages)))
+        error = None if tableau.error is None else _combine(dt, tableau.error, stages)
+        return Step(x + _combine(dt, tableau.b, stages), error, stages[-1] if tableau.reuses_last else None)
 
 
-def _combine(weights: tuple[float, ...], stages: list[Array]) -> Array:
-    """Sum of the stages with a weight other than zero."""
-    terms = [weight * stage for weight, stage in zip(weights, stages, strict=False) if weight != 0.0]
+def _combine(dt: Array, weights: tuple[float, ...], stages: list[Array]) -> Array:
+    """Step times the sum of the stages with a weight other than zero; the factors are made once for all components."""
+    terms = [(dt * weight) * stage for weight, stage in zip(weights, stages, strict=False) if weight != 0.0]
     return sum(terms[1:], start=terms[0]) if terms else jnp.zeros_like(stages[0])
 
 

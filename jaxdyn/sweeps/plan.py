@@ -14,7 +14,7 @@ from jaxdyn.about import unknown_name
 from jaxdyn.errors import Status
 from jaxdyn.sweeps.grid import Grid, Region
 from jaxdyn.sweeps.measure import Cell, Variable
-from jaxdyn.sweeps.program import Program, chunk_program, compiled_once, digest, widest
+from jaxdyn.sweeps.program import Program, Settings, chunk_program, compiled_once, digest, widest
 from jaxdyn.system import System
 
 __all__ = ["Layout", "Plan", "make_plan"]
@@ -76,7 +76,7 @@ class Plan:
 
 
 def make_plan(
-    system: System, grid: Grid, measure: Any, keep: tuple[str, ...] | None, seed: int, lanes: int | None, budget: int
+    system: System, grid: Grid, measure: Any, keep: tuple[str, ...] | None, seed: int, settings: Settings
 ) -> Plan:
     """Trace the measure, choose what is kept, choose the chunk, compile it."""
     key = jax.random.key(seed)
@@ -99,7 +99,7 @@ def make_plan(
     )
     _check_names(grid, layouts, coordinates)
     cell = Cell(measure, tuple(names))
-    chunk, program = chunk_program(cell, system, grid, key, lanes, budget, width_of_one=widest(traced.jaxpr))
+    chunk, program = chunk_program(cell, system, grid, key, settings, width_of_one=widest(traced.jaxpr))
     takes_key, x64 = any(probe.takes_key.values()), default_dtype() == np.float64
     return Plan(system, grid, chunk, layouts, coordinates, program, key, takes_key, x64)
 

@@ -12,11 +12,14 @@ import jax
 import numpy as np
 
 from jaxdyn._types import Array
+from jaxdyn.engine.engines import Engine
+from jaxdyn.engine.transform import COMPILER_OPTIONS
+from jaxdyn.engine.transform import lanes as batch
 from jaxdyn.sweeps.grid import Grid
 from jaxdyn.sweeps.measure import Cell
 from jaxdyn.system import System
 
-__all__ = ["Program", "chunk_program", "compiled_once", "digest", "widest"]
+__all__ = ["Program", "Settings", "chunk_program", "compiled_once", "digest", "widest"]
 
 # Lanes of one chunk unless memory is shorter. Larger chunks are slower on a CPU (they leave its caches)
 # and make progress and resume coarse; an accelerator needs many lanes to be full.
@@ -44,18 +47,31 @@ def n_workers() -> int:
     return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 2
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the caller of a sweep may set about its chunks."""
+
+    lanes: int | None
+    """Cells of a chunk; by default as many as fit caches and memory."""
+    budget: int
+    """Bytes that the chunks in flight may take."""
+    engine: Engine | None
+    """How the cells of a chunk are computed."""
+
+
 def chunk_program(
-    cell: Cell, system: System, grid: Grid, key: Array, lanes: int | None, budget: int, *, width_of_one: int
+    cell: Cell, system: System, grid: Grid, key: Array, settings: Settings, *, width_of_one: int
 ) -> tuple[tuple[int, ...], Program]:
     """Shape of a chunk and its program; the caller's number of lanes, or one that fits caches and memory."""
-    batched = jax.vmap(cell, in_axes=(None, 0, 0, None))
+    batched = batch(cell, in_axes=(None, 0, 0, None), engine=settings.engine)
+    budget = settings.budget
 
     def arguments(lanes: int) -> tuple[Any, ...]:
         chunk = grid.chunk_shape(lanes)
         return (system, *grid.cells(next(grid.regions(chunk)), chunk), key)
 
-    if lanes is not None:
-        return grid.chunk_shape(lanes), compiled_once(batched, arguments(lanes))
+    if settings.lanes is not None:
+        return grid.chunk_shape(settings.lanes), compiled_once(batched, arguments(settings.lanes))
     lanes = min(MAX_LANES.get(jax.default_backend(), MAX_LANES_ELSEWHERE), -(-grid.size // n_workers()))
     if jax.default_backend() == "cpu":
         width = widest(jax.make_jaxpr(batched)(*arguments(lanes)).jaxpr) - width_of_one
@@ -111,10 +127,11 @@ def compiled_once(function: Any, arguments: tuple[Any, ...]) -> Program:
     # XLA's batched LAPACK kernels wait, inside the CPU's thread pool, for other tasks of the same pool: two of them
     # at once can wait for each other for ever (jax 0.10).
     workers = 1 if "lapack_" in text else n_workers()
+    options = COMPILER_OPTIONS.get(jax.default_backend())
     if "callback" in text:  # the text numbers Python callbacks without telling them apart
-        return Program(lowered.compile(), name, workers)
+        return Program(lowered.compile(options), name, workers)
     if name not in _COMPILED:
-        _COMPILED[name] = Program(lowered.compile(), name, workers)
+        _COMPILED[name] = Program(lowered.compile(options), name, workers)
         if len(_COMPILED) > 16:
             _COMPILED.popitem(last=False)
     _COMPILED.move_to_end(name)

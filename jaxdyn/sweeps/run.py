@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxdyn._types import whole_number
+from jaxdyn.engine.engines import Engine, check_engine
 from jaxdyn.errors import Status
 from jaxdyn.sweeps.grid import Region, make_grid
 from jaxdyn.sweeps.labels import provenance
 from jaxdyn.sweeps.plan import Plan, make_plan
+from jaxdyn.sweeps.program import Settings
 from jaxdyn.sweeps.store import MemorySink, Sink, ZarrSink, stored_chunk
 from jaxdyn.system import System
 
@@ -35,6 +37,7 @@ def sweep(
     chunk: int | None = None,
     memory: str | int = "1GB",
     seed: int = 0,
+    engine: Engine | None = None,
     progress: bool = True,
 ) -> "xarray.Dataset":
     """Measure one system over a grid of parameters and starts.
@@ -65,6 +68,9 @@ def sweep(
         Bytes that the chunks in flight may take on the device, such as "500MB".
     seed
         Of the random keys, 0 to 2**32 - 1: cell i gets fold_in(key(seed), i), whatever the chunks.
+    engine
+        How the cells of a chunk are computed, as in `lanes`: by default the fastest that fits the measure.
+        `Vmap()` is `jax.vmap`; results of two engines differ by rounding, a store keeps to one.
     progress
         Show a progress bar where there is a terminal.
 
@@ -100,8 +106,9 @@ def sweep(
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}")
     names = None if keep is None else tuple([keep] if isinstance(keep, str) else keep)
-    lanes = _lanes(chunk, store)
-    plan = make_plan(system, grid, measure, names, int(seed), lanes, _bytes(memory))
+    check_engine(engine)
+    settings = Settings(_lanes(chunk, store), _bytes(memory), engine)
+    plan = make_plan(system, grid, measure, names, int(seed), settings)
     sink = _sink(plan, measure, int(seed), store)
     todo = [region for region in grid.regions(plan.chunk) if not sink.is_done(region)]
     _run(plan, sink, todo, progress)

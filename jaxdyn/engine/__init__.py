@@ -1,0 +1,32 @@
+"""The engine of many lanes: a function of one lane, run for all of them at the speed of a hand-written kernel.
+
+`jax.vmap` gives every array of a function one more axis. For the small systems of dynamics that is the wrong way
+round: the state of three numbers becomes an array (lanes, 3), each step shuffles threes of numbers, and every
+`stack` and slice of the field is a pass through memory. Here each component is an array of its own::
+
+    jax.vmap: one array (lanes, 3)                 lanes: three arrays (lanes,)
+
+        x0 y0 z0 | x1 y1 z1 | x2 y2 z2 ...             x0 x1 x2 x3 x4 ...      one vector register
+                                                       y0 y1 y2 y3 y4 ...      holds 4 to 16 lanes
+        stack, slice: copies                           z0 z1 z2 z3 z4 ...      stack, slice: nothing to do
+
+The function is traced once (`transform.py`); its equations are walked (`interpreter.py`), and each is done in one of
+three ways:
+
+* in components, where no array has more than 64 numbers (`components.py`): arithmetic is one equation a component;
+  reshape, slice, stack, transpose are list work while tracing and cost nothing when run. Loops carry components.
+* on whole arrays with the lanes last (`dense.py`): larger arrays; a matrix shared by all lanes times their vectors
+  is one matrix product.
+* through JAX's batching rules, where neither has a rule: always right, never an error.
+
+Loops, branches and calls are interpreted (`control.py`). What a function holds is counted before it is run
+(`census.py`); from that `engines.py` chooses how to run it, and `explain.py` tells. On a CPU the lanes go through in
+blocks that stay in the cache, and XLA compiles each block's loop as one function::
+
+    lanes   0 ........ 255 | 256 ....... 511 | 512 ....... 767 | ...
+            whole loop,      then the next     ...
+            one function
+
+To teach the engine a primitive, add a line: to `ELEMENTWISE` if it acts on each number by itself, to `RULES` if it
+moves or combines components, to `DENSE` for whole arrays.
+"""

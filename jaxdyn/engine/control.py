@@ -1,0 +1,218 @@
+"""Rules for control flow: calls, loops and branches, each interpreted in turn."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.experimental.xla_metadata import set_xla_metadata
+
+from jaxdyn.engine.census import results_vary, varying
+from jaxdyn.engine.dense import fallback
+from jaxdyn.engine.values import Value, spread
+from jaxdyn.system import FIELD
+
+__all__ = ["CONTROL", "ONE_FUNCTION"]
+
+ONE_FUNCTION = {"xla_cpu_small_call": "true", "inlineable": "false"}
+"""Marks a call as a function of its own, which XLA:CPU compiles into the one that calls it."""
+
+
+def _call(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
+    """A function within the function: its body in place."""
+    inner = _opened(equation.params.get("jaxpr") or equation.params["call_jaxpr"])
+    if equation.params.get("name") == FIELD and engine.separates(operands, equation.outvars):
+        return _separate(engine, inner, equation.outvars, operands)
+    return engine.run(*inner, operands)
+
+
+def _separate(engine: Any, inner: Any, outvars: Any, operands: list[Value]) -> list[Value]:
+    """The field as a function of its own: XLA:CPU would repeat it for each of the numbers that come of it."""
+    layouts = [engine.layout(value.shape, value.dtype, value.varies) for value in operands]
+    outs = [engine.layout(out.aval.shape, out.aval.dtype, True) for out in outvars]
+
+    def function(packed: Any) -> Any:
+        values = [layout.unpack(arrays) for layout, arrays in zip(layouts, packed, strict=True)]
+        return [layout.pack(value) for layout, value in zip(outs, engine.run(*inner, values), strict=True)]
+
+    with set_xla_metadata(**ONE_FUNCTION):
+        results = jax.jit(function)([layout.pack(value) for layout, value in zip(layouts, operands, strict=True)])
+    return [layout.unpack(arrays) for layout, arrays in zip(outs, results, strict=True)]
+
+
+def _opened(jaxpr: Any) -> tuple[Any, list[Any]]:
+    """Equations and constants, also of a jaxpr that closes over nothing."""
+    return (jaxpr.jaxpr, list(jaxpr.consts)) if hasattr(jaxpr, "consts") else (jaxpr, [])
+
+
+def _custom_derivative(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
+    """The function in components; its derivative rule, if anyone asks, through JAX's batching."""
+    varies = any(value.varies for value in operands)
+    layouts = [engine.layout(value.shape, value.dtype, value.varies) for value in operands]
+    outs = [engine.layout(out.aval.shape, out.aval.dtype, varies) for out in equation.outvars]
+
+    def values_of(packed: Any) -> list[Value]:
+        return [layout.unpack(arrays) for layout, arrays in zip(layouts, packed, strict=True)]
+
+    def packed_of(results: list[Value]) -> Any:
+        return [layout.pack(value) for layout, value in zip(outs, results, strict=True)]
+
+    @jax.custom_jvp
+    def function(packed: Any) -> Any:
+        return packed_of(_call(engine, equation, values_of(packed)))
+
+    def plain(packed: Any) -> Any:
+        return packed_of(fallback(equation, values_of(packed), engine.lanes))
+
+    function.defjvp(lambda primals, tangents: jax.jvp(plain, primals, tangents))
+    results = function([layout.pack(value) for layout, value in zip(layouts, operands, strict=True)])
+    return [layout.unpack(arrays) for layout, arrays in zip(outs, results, strict=True)]
+
+
+def _barrier(engine: Any, _: Any, operands: list[Value]) -> list[Value]:
+    layouts = [engine.layout(value.shape, value.dtype, value.varies) for value in operands]
+    held = lax.optimization_barrier([layout.pack(value) for layout, value in zip(layouts, operands, strict=True)])
+    return [layout.unpack(arrays) for layout, arrays in zip(layouts, held, strict=True)]
+
+
+def _scan(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
+    params = equation.params
+    n_consts, n_carry = params["num_consts"], params["num_carry"]
+    jaxpr, inner = _opened(params["jaxpr"])
+    consts, init, xs = operands[:n_consts], operands[n_consts : n_consts + n_carry], operands[n_consts + n_carry :]
+    out_flags = results_vary(equation, [value.varies for value in operands])
+    flags = out_flags[:n_carry]
+    outs = [out.aval for out in jaxpr.outvars]
+    layouts = [engine.layout(v.shape, v.dtype, flag) for v, flag in zip(init, flags, strict=True)]
+    stacked = [
+        engine.layout(v.shape, v.dtype, flag) for v, flag in zip(outs[n_carry:], out_flags[n_carry:], strict=True)
+    ]
+
+    def body(carry: Any, x: Any) -> Any:
+        values = [layout.unpack(arrays) for layout, arrays in zip(layouts, carry, strict=True)]
+        steps = [
+            Value.of_whole(engine.lanes, a) if v.varies else Value.shared(engine.lanes, a)
+            for v, a in zip(xs, x, strict=True)
+        ]
+        results = engine.run(jaxpr, inner, [*(v.fresh() for v in consts), *values, *steps])
+        packed = [layout.pack(value) for layout, value in zip([*layouts, *stacked], results, strict=True)]
+        return packed[:n_carry], packed[n_carry:]
+
+    options = {"length": params["length"], "reverse": params["reverse"]}
+
+    def loop(carry: Any, x: Any) -> Any:
+        return lax.scan(body, carry, x, unroll=engine.unroll, **options)
+
+    start = [layout.pack(value) for layout, value in zip(layouts, init, strict=True)]
+    carry, ys = engine.loop(loop, start, [jnp.asarray(v.whole) for v in xs])
+    ends = [layout.unpack(arrays) for layout, arrays in zip(layouts, carry, strict=True)]
+    return ends + [layout.unpack_stacked(arrays) for layout, arrays in zip(stacked, ys, strict=True)]
+
+
+def _while(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
+    params = equation.params
+    n_test, n_body = params["cond_nconsts"], params["body_nconsts"]
+    test_consts, body_consts, init = operands[:n_test], operands[n_test : n_test + n_body], operands[n_test + n_body :]
+    test, test_inner = _opened(params["cond_jaxpr"])
+    step, step_inner = _opened(params["body_jaxpr"])
+    # Lanes that end at different times keep what they had: everything they carry then differs between them.
+    flags = results_vary(equation, [value.varies for value in operands])
+    (masked,) = varying(test, [v.varies for v in test_consts] + flags)
+    layouts = [engine.layout(v.shape, v.dtype, flag) for v, flag in zip(init, flags, strict=True)]
+
+    def go_on(values: list[Value]) -> Any:
+        (result,) = engine.run(test, test_inner, [*(v.fresh() for v in test_consts), *values])
+        return result.parts[()]
+
+    def advance(values: list[Value]) -> list[Any]:
+        results = engine.run(step, step_inner, [*(v.fresh() for v in body_consts), *values])
+        return [layout.pack(value) for layout, value in zip(layouts, results, strict=True)]
+
+    def unpacked(carry: Any) -> list[Value]:
+        return [layout.unpack(arrays) for layout, arrays in zip(layouts, carry, strict=True)]
+
+    def masked_body(state: Any) -> Any:
+        active, carry = state
+        new = advance(unpacked(carry))
+        kept = jax.tree.map(lambda a, b: _chosen(active, a, b), new, carry)
+        still = spread(go_on(unpacked(kept)), engine.lanes)
+        return jnp.logical_and(active, still), kept
+
+    def loop(carry: Any, _: Any) -> Any:
+        if not masked:
+            return lax.while_loop(lambda c: go_on(unpacked(c)), lambda c: advance(unpacked(c)), carry)
+        active = spread(go_on(unpacked(carry)), engine.lanes)
+        return lax.while_loop(lambda state: jnp.any(state[0]), masked_body, (active, carry))[1]
+
+    start = [layout.pack(value) for layout, value in zip(layouts, init, strict=True)]
+    return unpacked(engine.loop(loop, start, []))
+
+
+def _chosen(mask: Any, new: Any, old: Any) -> Any:
+    """The new number of lanes in the mask, the old one of others; the lanes are the last axis."""
+    return lax.select(jnp.broadcast_to(mask, new.shape), new, old)
+
+
+def _cond(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
+    params = equation.params
+    index, *rest = operands
+    branches = [_opened(branch) for branch in params["branches"]]
+    by_platform = params.get("branches_platforms")
+    if index.varies:
+        results = [engine.run(*branch, rest) for branch in branches]
+        return [_selected(index, list(choices), engine) for choices in zip(*results, strict=True)]
+    if index.known and by_platform is None:
+        return engine.run(*branches[min(max(int(index.whole), 0), len(branches) - 1)], rest)
+    flags = results_vary(equation, [value.varies for value in operands])
+    outs = [out.aval for out in branches[0][0].outvars]
+    layouts = [engine.layout(v.shape, v.dtype, flag) for v, flag in zip(outs, flags, strict=True)]
+
+    def packed(branch: Any) -> Any:
+        def choice(*arrays: Any) -> list[Any]:
+            values = [layout.unpack(own) for layout, own in zip(given, arrays, strict=True)]
+            return [layout.pack(v) for layout, v in zip(layouts, engine.run(*branch, values), strict=True)]
+
+        return choice
+
+    # Operands are handed in: what a value unpacks within a branch must not be found by the next one.
+    given = [engine.layout(value.shape, value.dtype, value.varies) for value in rest]
+    handed = [layout.pack(value) for layout, value in zip(given, rest, strict=True)]
+
+    if by_platform is None:
+        arrays = lax.switch(index.whole, [packed(branch) for branch in branches], *handed)
+    else:  # chosen when the program is lowered for a platform
+        pairs = [
+            (name, packed(b)) for names, b in zip(by_platform, branches, strict=True) for name in names or ("default",)
+        ]
+        arrays = lax.platform_dependent(*handed, **dict(pairs))
+    return [layout.unpack(a) for layout, a in zip(layouts, arrays, strict=True)]
+
+
+def _selected(index: Value, choices: list[Value], engine: Any) -> Value:
+    """Result of the branch that each lane takes, all of them computed."""
+    layout = engine.layout(choices[0].shape, choices[0].dtype, True)
+    which = spread(index.parts[()], engine.lanes)
+    columns = zip(*(layout.pack(choice) for choice in choices), strict=True)
+    results = []
+    for column in columns:
+        result = column[0]
+        for i, array in enumerate(column[1:], start=1):
+            result = _chosen(which >= i, array, result)
+        results.append(result)
+    return layout.unpack(results)
+
+
+CONTROL = {
+    "checkpoint": _call,
+    "closed_call": _call,
+    "cond": _cond,
+    "core_call": _call,
+    "custom_jvp_call": _custom_derivative,
+    "jit": _call,
+    "optimization_barrier": _barrier,
+    "pjit": _call,
+    "remat2": _call,
+    "scan": _scan,
+    "while": _while,
+}
+"""Equations that hold other equations."""

@@ -1,0 +1,161 @@
+"""Engines: ways to run a function of one lane on all lanes, and the choice among them."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from jaxdyn._types import whole_number
+from jaxdyn.engine.census import Census, census, varying
+from jaxdyn.engine.interpreter import Interpreter
+from jaxdyn.engine.values import Value
+
+__all__ = ["Engine", "Mosaic", "Vmap", "Xla", "check_engine", "chosen", "run_components", "width_of"]
+
+# Component equations of a function's loops: XLA's time to compile grows faster than their number.
+MOST_EQUATIONS = 10_000
+# Expensive equations of a loop, if XLA repeats them for each number that the loop carries: it fuses whatever leads to a
+# result into the code that computes it.
+MOST_REPEATED = 400
+# Components of the largest arrays taken apart.
+COMPONENTS = 64
+# Lanes of one block on a CPU: its numbers stay in the first-level cache, its loops fill wide vectors.
+BLOCK = 256
+# XLA:CPU (jax 0.10) cannot compile a loop as one function if it holds a fusion that it would share among threads, which
+# are those of this cost by its own model; half of it is safe.
+MOST_COST = 100_000
+# Lanes of a kernel's block: one for each thread of the four warps that Mosaic computes with.
+WARPGROUP = 128
+# Lanes of the widest vectors (512 bits of float32).
+VECTOR = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Vmap:
+    """`jax.vmap`: right for everything, and the yardstick."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Xla:
+    """Components as separate arrays of lanes, compiled by XLA; on a CPU in blocks of lanes."""
+
+    block: int | None = None
+    """Lanes computed at once; by default all of them on an accelerator, as many as fit the cache on a CPU."""
+    unroll: int | None = None
+    """Steps of a loop in one body; by default 16 on an accelerator, 1 on a CPU."""
+    components: int | None = None
+    """Components of the largest array that is taken apart; by default 64, or fewer where compiling would be long."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Mosaic:
+    """Each loop one kernel with the state in registers, for NVIDIA GPUs from Hopper on; elsewhere `Xla`."""
+
+    block: int = WARPGROUP
+    """Lanes of a block, a multiple of 128; with 256 each thread has two of them."""
+    unroll: int | None = None
+    """Steps of an innermost loop in one body; by default as many as 512 equations make, at most 8."""
+    components: int | None = None
+    """Components of the largest array that is taken apart; by default 64."""
+    interpret: bool = False
+    """Run the kernels as ordinary JAX, on any platform: slow, for tests."""
+
+
+Engine = Vmap | Xla | Mosaic
+
+
+def check_engine(engine: Any) -> None:
+    """Complain about what is no engine, or one with impossible options."""
+    if engine is None or isinstance(engine, Vmap):
+        return
+    if not isinstance(engine, Xla | Mosaic):
+        raise TypeError(f"engine must be Xla(...), Mosaic(...), Vmap() or None for the best one, got {engine!r}")
+    for name in ("block", "unroll", "components"):
+        if (value := getattr(engine, name)) is not None:
+            whole_number(value, f"{name} of engine={engine}")
+
+
+def chosen(jaxpr: Any, flags: list[bool], platform: str) -> Engine:
+    """The engine for a function: components where they pay, whole arrays with the lanes last, JAX's batching."""
+    counts = census(jaxpr, flags, COMPONENTS)
+    if not counts.loops or _foreign(counts):
+        return Vmap()
+    small = counts.in_loops <= MOST_EQUATIONS and counts.repeated <= MOST_REPEATED
+    if small and not counts.dense_in_loops:
+        return Xla(components=COMPONENTS)
+    return Xla(components=1) if platform == "cpu" and not _foreign(census(jaxpr, flags, 1)) else Vmap()
+
+
+def _foreign(counts: Census) -> bool:
+    """Whether loops hold what only JAX's batching knows, or combine large arrays, which wants all lanes at once."""
+    combined = (n for name, n in counts.dense_in_loops.items() if name == "dot_general" or name.startswith("reduce"))
+    return any(counts.fallbacks_in_loops.values()) or any(combined)
+
+
+def run_components(engine: Xla, closed: Any, arguments: list[Value], lanes: int, platform: str) -> list[Value]:
+    """Results of a traced function for all lanes, in blocks where the engine says so."""
+    limit = COMPONENTS if engine.components is None else engine.components
+    counts = census(closed.jaxpr, [value.varies for value in arguments], limit)
+    width = width_of(engine, counts, lanes, platform)
+    unroll = engine.unroll or (1 if platform == "cpu" else 16)
+    one_function = platform == "cpu" and width * _fusion_cost(counts) <= MOST_COST
+
+    def run(width: int, values: list[Value]) -> list[Value]:
+        return Interpreter(width, limit, unroll=unroll, one_function=one_function).run(
+            closed.jaxpr, closed.consts, values
+        )
+
+    if width == lanes:
+        return run(lanes, arguments)
+    n_blocks = math.ceil(lanes / width)
+    flags = [value.varies for value in arguments]
+    given = [_in_blocks(value.whole, n_blocks, width) for value in arguments if value.varies]
+    out_flags = varying(closed.jaxpr, flags)
+
+    def one_block(arrays: list[Any]) -> list[Any]:
+        own = iter(arrays)
+        values = [Value.of_whole(width, next(own)) if v.varies else Value.shared(width, v.whole) for v in arguments]
+        results = run(width, values)
+        return [v.spread_whole() if flag else v.whole for v, flag in zip(results, out_flags, strict=True)]
+
+    results = lax.map(one_block, given)
+    return [
+        Value.of_whole(lanes, _joined(array, lanes)) if flag else Value.shared(lanes, array[0])
+        for array, flag in zip(results, out_flags, strict=True)
+    ]
+
+
+def width_of(engine: Xla, counts: Census, lanes: int, platform: str) -> int:
+    """Lanes of one block: blocks of equal width, whole vectors, few lanes wasted."""
+    block = lanes if engine.block is None else engine.block
+    if engine.block is None and platform == "cpu":
+        fitting = VECTOR * (MOST_COST // _fusion_cost(counts) // VECTOR)
+        block = max(VECTOR, min(BLOCK, fitting))
+    if lanes <= block:
+        return lanes
+    return min(block, VECTOR * math.ceil(lanes / math.ceil(lanes / block) / VECTOR))
+
+
+def _fusion_cost(counts: Census) -> int:
+    """Upper bound of what XLA:CPU takes one fusion of a loop to cost, a lane: operations and 10 for each byte.
+
+    Twice the equations, because XLA takes some apart.
+    """
+    return 2 * counts.iteration + 10 * counts.carried + 1
+
+
+def _in_blocks(array: Any, n_blocks: int, width: int) -> Any:
+    """Lanes (the last axis) as (n_blocks, ..., width); the last block is filled up with its last lane."""
+    missing = n_blocks * width - array.shape[-1]
+    if missing:
+        last = jnp.broadcast_to(array[..., -1:], (*array.shape[:-1], missing))
+        array = jnp.concatenate([array, last], axis=-1)
+    return jnp.moveaxis(array.reshape(*array.shape[:-1], n_blocks, width), -2, 0)
+
+
+def _joined(array: Any, lanes: int) -> Any:
+    """The lanes of all blocks as the last axis again, without those that filled up."""
+    array = jnp.moveaxis(array, 0, -2)
+    return array.reshape(*array.shape[:-2], -1)[..., :lanes]

@@ -1,0 +1,123 @@
+"""What the engine makes of a function: for users who ask why it is fast, or why it is not."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from jaxdyn._record import record, static
+from jaxdyn.engine.census import census
+from jaxdyn.engine.engines import COMPONENTS, Engine, Mosaic, Vmap, Xla, chosen, width_of
+from jaxdyn.engine.transform import COMPILER_OPTIONS, call_of, lanes, lanes_of, traced
+
+__all__ = ["Explanation", "explain"]
+
+
+@record
+class Explanation:
+    """How a function of one lane is run for all lanes.
+
+    `equations` and `equations_in_loops` count arithmetic on one component each; `whole` counts the primitives that
+    work on whole arrays with the lanes last, and `fallbacks` those that go through JAX's batching, by name.
+    Printed, it is a short report.
+    """
+
+    engine: Engine = static()
+    platform: str = static()
+    n_lanes: int = static()
+    lanes_at_once: int = static()
+    n_loops: int = static()
+    equations: int = static()
+    equations_in_loops: int = static()
+    whole: dict[str, int] = static()
+    fallbacks: dict[str, int] = static()
+    fallbacks_in_loops: dict[str, int] = static()
+    compile_seconds: float = static()
+    flops_per_lane: float | None = static()
+    """XLA's count for the program, loops counted once, where it gives one."""
+
+    def __str__(self) -> str:
+        lines = [
+            f"engine: {self.engine} on {self.platform}",
+            f"lanes: {self.n_lanes}, {self.lanes_at_once} at once",
+            f"taken apart: {self.equations} equations on components, {self.equations_in_loops} of them inside "
+            f"{self.n_loops} loops (one iteration)",
+            f"whole arrays, lanes last: {_listed(self.whole)}",
+            f"without a rule, through jax.vmap: {_listed(self.fallbacks)}",
+            f"of these inside loops: {_listed(self.fallbacks_in_loops)}",
+            f"tracing and compiling: {self.compile_seconds:.2f} s",
+        ]
+        return "\n".join(lines)
+
+
+def explain(fn: Callable[..., Any], *args: Any, in_axes: Any = 0, engine: Engine | None = None) -> Explanation:
+    """Report of how `lanes(fn, in_axes)(*args)` would be run; compiles it, runs nothing.
+
+    Parameters
+    ----------
+    fn, in_axes, engine
+        As in `lanes`.
+    *args
+        Arguments with their lanes; arrays or `jax.ShapeDtypeStruct`.
+
+    Returns
+    -------
+    Explanation
+        Engine, lanes at once, equations by how they are run, time to compile.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lanes`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, jaxdyn
+    >>> neuron = jaxdyn.models.fitzhugh_nagumo()
+    >>> def end(I):
+    ...     return jaxdyn.final_state(neuron.with_params(I=I), n_steps=100, dt=0.1).x
+    >>> jaxdyn.explain(end, jnp.linspace(0.0, 1.0, 1000)).fallbacks
+    {}
+    """
+    call, arrays = call_of(fn, in_axes, 0, engine, args, {})
+    n = lanes_of(call, arrays)
+    platform = jax.default_backend()
+    closed, _ = traced(call, arrays)
+    flags = [axis is not None for axis in call.array_axes]
+    used = engine or chosen(closed.jaxpr, flags, platform)
+    limit = (used.components or COMPONENTS) if isinstance(used, Xla | Mosaic) else 0
+    counts = census(closed.jaxpr, flags, limit)
+    began = time.perf_counter()
+    compiled = jax.jit(lanes(fn, in_axes, engine=used)).lower(*args).compile(COMPILER_OPTIONS.get(platform))
+    seconds = time.perf_counter() - began
+    cost = compiled.cost_analysis()
+    flops = cost.get("flops") if isinstance(cost, dict) else None
+    everywhere = isinstance(used, Vmap)
+    return Explanation(
+        engine=used,
+        platform=platform,
+        n_lanes=n,
+        lanes_at_once=n
+        if everywhere
+        else used.block
+        if isinstance(used, Mosaic)
+        else width_of(used, counts, n, platform),
+        n_loops=counts.loops,
+        equations=counts.equations,
+        equations_in_loops=counts.in_loops,
+        whole=_plain(counts.dense),
+        fallbacks=_plain(counts.fallbacks),
+        fallbacks_in_loops=_plain(counts.fallbacks_in_loops),
+        compile_seconds=seconds,
+        flops_per_lane=None if flops is None or n == 0 else flops / n,
+    )
+
+
+def _plain(counts: Counter[str]) -> dict[str, int]:
+    return {name: n for name, n in sorted(counts.items()) if n}
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n} {name}" for name, n in counts.items()) or "nothing"

@@ -1,0 +1,171 @@
+"""The walk over a function's equations that turns one lane's arithmetic into that of all lanes."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental.xla_metadata import set_xla_metadata
+from jax.extend.core import Literal
+
+from jaxdyn.engine.census import in_parts, is_interpreted
+from jaxdyn.engine.components import ELEMENTWISE, MOVED, RULES, elementwise, moved
+from jaxdyn.engine.control import CONTROL, ONE_FUNCTION
+from jaxdyn.engine.dense import DENSE, fallback, whole_elementwise
+from jaxdyn.engine.values import Layout, Value
+
+__all__ = ["Interpreter"]
+
+# Integer arithmetic on this many known numbers is done while tracing: it is what decides on indices.
+FOLDED = 4096
+# Results of a field that becomes a function of its own on a CPU. XLA fuses what leads to a number into the code that
+# computes it: several numbers that come of one field would each compute it again. For many the calls' compiling is
+# longer, and their results no longer stay in registers.
+SEPARATE = 16
+
+
+class Interpreter:
+    """Evaluates a jaxpr of one lane for `lanes` lanes.
+
+    Arrays of up to `limit` components are taken apart. With `one_function` each outermost loop is compiled by
+    XLA:CPU as one function, if it holds only what that compiler can.
+    """
+
+    def __init__(self, lanes: int, limit: int, *, unroll: int = 1, one_function: bool = False) -> None:
+        self.lanes, self.limit, self.unroll, self.one_function = lanes, limit, unroll, one_function
+        self._in_loop = False
+
+    def run(self, jaxpr: Any, consts: list[Any], arguments: list[Value]) -> list[Value]:
+        """Results of a jaxpr."""
+        values: dict[Any, Value] = {}
+        values.update(zip(jaxpr.constvars, (Value.shared(self.lanes, c) for c in consts), strict=True))
+        values.update(zip(jaxpr.invars, arguments, strict=True))
+
+        def read(variable: Any) -> Value:
+            if isinstance(variable, Literal):
+                aval: Any = variable.aval
+                return Value.shared(self.lanes, np.asarray(variable.val, aval.dtype))
+            return values[variable]
+
+        for equation in jaxpr.eqns:
+            results = self._equation(equation, [read(v) for v in equation.invars])
+            values.update(zip(equation.outvars, results, strict=True))
+        return [read(v) for v in jaxpr.outvars]
+
+    def _equation(self, equation: Any, operands: list[Value]) -> list[Value]:
+        name = equation.primitive.name
+        if is_interpreted(equation):
+            return CONTROL[name](self, equation, operands)
+        if all(operand.known for operand in operands) and _is_index_work(equation):
+            with jax.ensure_compile_time_eval():
+                return [Value.shared(self.lanes, np.asarray(v.whole)) for v in fallback(equation, operands, self.lanes)]
+        if any(operand.varies for operand in operands):
+            if in_parts(equation, self.limit) and (results := self._by_parts(equation, operands)) is not None:
+                return results
+            if (results := self._whole(equation, operands)) is not None:
+                return results
+        return fallback(equation, operands, self.lanes)
+
+    def _by_parts(self, equation: Any, operands: list[Value]) -> list[Value] | None:
+        name = equation.primitive.name
+        if name in ELEMENTWISE:
+            results: Any = elementwise(equation, [operand.parts for operand in operands], self.lanes)
+        elif name in RULES:
+            results = RULES[name](equation.params, *(operand.parts for operand in operands))
+        else:
+            results = moved(equation, operands, MOVED[name])
+        if results is None:
+            return None
+        several = equation.primitive.multiple_results
+        pairs = zip(results if several else [results], equation.outvars, strict=True)
+        return [Value.of_parts(self.lanes, _as_parts(parts), out.aval.dtype) for parts, out in pairs]
+
+    def _whole(self, equation: Any, operands: list[Value]) -> list[Value] | None:
+        name = equation.primitive.name
+        if name in ELEMENTWISE:
+            results: Any = whole_elementwise(equation, operands)
+        elif name in DENSE:
+            results = DENSE[name](equation.params, *operands)
+        else:
+            return None
+        if results is None:
+            return None
+        return [Value.of_whole(self.lanes, a) for a in (results if equation.primitive.multiple_results else [results])]
+
+    def layout(self, shape: tuple[int, ...], dtype: Any, varies: bool) -> Layout:
+        """How a value of a shape crosses the border of a loop."""
+        return Layout(self.lanes, tuple(shape), dtype, varies, 1 <= math.prod(shape) <= self.limit)
+
+    def separates(self, operands: list[Value], outvars: Any) -> bool:
+        """Whether a field inside a loop becomes a function of its own."""
+        size = sum(math.prod(v.aval.shape) for v in outvars)
+        inside = self.one_function and self._in_loop
+        return inside and size <= min(SEPARATE, self.limit) and any(value.varies for value in operands)
+
+    def loop(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """A loop's results; the outermost one is compiled as one function where that is possible."""
+        if self._in_loop or not self.one_function:
+            return function(*arguments)
+        self._in_loop = True
+        try:
+            closed, shape = jax.make_jaxpr(jax.jit(function), return_shape=True)(*arguments)
+        finally:
+            self._in_loop = False
+        (call,) = closed.jaxpr.eqns
+        leaves = jax.tree.leaves(arguments)
+        operands = dict(zip([*closed.jaxpr.constvars, *closed.jaxpr.invars], [*closed.consts, *leaves], strict=True))
+        # The loop is traced before: inside the context each of its equations would bear the mark.
+        mark = ONE_FUNCTION if _fits(call.params["jaxpr"].jaxpr) else {}
+        with set_xla_metadata(**mark):
+            results = call.primitive.bind(*(operands[v] for v in call.invars), **call.params)
+        return jax.tree.unflatten(jax.tree.structure(shape), results)
+
+
+def _as_parts(parts: Any) -> np.ndarray[Any, Any]:
+    """NumPy hands out a bare entry where an array of no axes is meant."""
+    if isinstance(parts, np.ndarray) and parts.dtype == object:
+        return parts
+    boxed = np.empty((), object)
+    boxed[()] = parts
+    return boxed
+
+
+def _is_index_work(equation: Any) -> bool:
+    avals = [v.aval for v in equation.outvars]
+    kinds = [np.dtype(a.dtype).kind if isinstance(a.dtype, np.dtype) else "?" for a in avals]
+    return bool(avals) and all(k in "iub" for k in kinds) and sum(math.prod(a.shape) for a in avals) <= FOLDED
+
+
+_ONE_FUNCTION = (
+    ELEMENTWISE
+    | set(RULES)
+    | set(MOVED)
+    | {
+        "scan",
+        "while",
+        "jit",
+        "pjit",
+        "custom_jvp_call",
+        "iota",
+        "closed_call",
+        "cond",
+        "platform_index",
+        "optimization_barrier",
+    }
+) - {"dot_general", "argmax", "argmin", "reduce_max", "reduce_min", "reduce_prod", "reduce_sum", "reduce_xor"}
+"""Primitives that XLA:CPU compiles inside one function; matrix products are faster outside, and reductions of large
+arrays become fusions of a kind that it refuses (jax 0.10)."""
+
+
+def _fits(jaxpr: Any) -> bool:
+    """Whether a loop holds nothing else."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name not in _ONE_FUNCTION:
+            return False
+        for value in equation.params.values():
+            for inner in value if isinstance(value, tuple | list) else (value,):
+                inner = getattr(inner, "jaxpr", inner)
+                if hasattr(inner, "eqns") and not _fits(inner):
+                    return False
+    return True
