@@ -146,7 +146,7 @@ class Calls(list):
 
 
 def check_transformations(analysis: Analysis, system: Any) -> None:
-    """Jit equals eager, new values of parameters and start cost no retrace, vmap equals a loop."""
+    """Jit equals eager, new values of parameters and start cost no retrace, lanes and vmap equal a loop."""
     counted = dataclasses.replace(system, field=Counted(system.field, Calls()))
     lanes = [counted, nudged(counted, 1e-3), nudged(counted, -1e-2)]
     run = analysis.run if analysis.heavy else jax.jit(analysis.run)
@@ -159,9 +159,12 @@ def check_transformations(analysis: Analysis, system: Any) -> None:
     if not analysis.heavy:
         with jax.disable_jit():
             assert_same(first, analysis.run(counted))
-    together = jax.jit(jax.vmap(analysis.run))(jax.tree.map(lambda *leaves: jnp.stack(leaves), *lanes))
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *lanes)
+    together = jax.jit(jax.vmap(analysis.run))(stacked)
     for i, result in enumerate(results):
         assert_same(jax.tree.map(lambda leaf, i=i: leaf[i], together), result)
+    if not analysis.heavy:
+        assert_same(jaxdyn.lanes(analysis.run, engine=jaxdyn.Xla(block=2))(stacked), together)
 
 
 def assert_different(first: Any, second: Any) -> None:

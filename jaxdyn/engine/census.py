@@ -63,6 +63,8 @@ class Census:
     in_loops: int = 0
     """Component equations of the loops: the cost of an iteration, for what runs inside one loop."""
     loops: int = 0
+    iterations: int = 0
+    """Iterations of all loops in one run, where their number is known; 1000 for each of those that end by a test."""
     iteration: int = 0
     """Component equations of the longest loop body."""
     carried: int = 0
@@ -78,8 +80,9 @@ class Census:
     """Primitives without a rule."""
     fallbacks_in_loops: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
-    def add_loop(self, body: "Census", carry: Any) -> None:
+    def add_loop(self, body: "Census", carry: Any, length: int) -> None:
         """Count a loop whose body has been counted."""
+        self.iterations += length * max(1, body.iterations)
         numbers = sum(math.prod(v.aval.shape) for v in carry)
         self.loops += body.loops + 1
         self.carried = max(self.carried, body.carried, _bytes(carry))
@@ -164,7 +167,7 @@ def _scanned(params: Any, given: list[bool], limit: int, counts: Census | None) 
     if counts is not None:
         body = Census()
         _walk(params["jaxpr"], given, limit, body)
-        counts.add_loop(body, params["jaxpr"].jaxpr.invars[start:])
+        counts.add_loop(body, params["jaxpr"].jaxpr.invars[start:], params["length"])
     return [*carry, *out[end - start :]]
 
 
@@ -182,7 +185,7 @@ def _while(params: Any, given: list[bool], limit: int, counts: Census | None) ->
         body = Census()
         _walk(params["body_jaxpr"], body_given + carry, limit, body)
         _walk(params["cond_jaxpr"], test_given + carry, limit, body)
-        counts.add_loop(body, params["body_jaxpr"].jaxpr.invars[n_body:])
+        counts.add_loop(body, params["body_jaxpr"].jaxpr.invars[n_body:], 1000)
     return carry
 
 

@@ -12,17 +12,20 @@ from jaxdyn.engine.census import Census, census, varying
 from jaxdyn.engine.interpreter import Interpreter
 from jaxdyn.engine.values import Value
 
-__all__ = ["Engine", "Mosaic", "Vmap", "Xla", "check_engine", "chosen", "run_components", "width_of"]
+__all__ = ["Automatic", "Engine", "Mosaic", "Vmap", "Xla", "check_engine", "chosen", "run_components", "width_of"]
 
 # Component equations of a function's loops: XLA's time to compile grows faster than their number.
 MOST_EQUATIONS = 10_000
 # Expensive equations of a loop, if XLA repeats them for each number that the loop carries: it fuses whatever leads to a
 # result into the code that computes it.
-MOST_REPEATED = 400
+MOST_REPEATED = 800
+# What takes fewer iterations than this, and fewer times lanes than that, is over before more compiling would pay.
+BRIEF = 20_000
+LITTLE = 1_000_000
 # Components of the largest arrays taken apart.
 COMPONENTS = 64
 # Lanes of one block on a CPU: its numbers stay in the first-level cache, its loops fill wide vectors.
-BLOCK = 256
+BLOCK = 128
 # XLA:CPU (jax 0.10) cannot compile a loop as one function if it holds a fusion that it would share among threads, which
 # are those of this cost by its own model; half of it is safe.
 MOST_COST = 100_000
@@ -68,7 +71,7 @@ Engine = Vmap | Xla | Mosaic
 
 def check_engine(engine: Any) -> None:
     """Complain about what is no engine, or one with impossible options."""
-    if engine is None or isinstance(engine, Vmap):
+    if engine is None or isinstance(engine, Vmap | Automatic):
         return
     if not isinstance(engine, Xla | Mosaic):
         raise TypeError(f"engine must be Xla(...), Mosaic(...), Vmap() or None for the best one, got {engine!r}")
@@ -77,10 +80,18 @@ def check_engine(engine: Any) -> None:
             whole_number(value, f"{name} of engine={engine}")
 
 
-def chosen(jaxpr: Any, flags: list[bool], platform: str) -> Engine:
+@dataclasses.dataclass(frozen=True)
+class Automatic:
+    """The engine that fits a function, for a program that `lanes` go through in all, in one call or in several."""
+
+    lanes: int | None = None
+
+
+def chosen(jaxpr: Any, flags: list[bool], platform: str, lanes: int) -> Engine:
     """The engine for a function: components where they pay, whole arrays with the lanes last, JAX's batching."""
     counts = census(jaxpr, flags, COMPONENTS)
-    if not counts.loops or _foreign(counts):
+    brief = counts.iterations < BRIEF and lanes * counts.iterations < LITTLE
+    if not counts.loops or brief or _foreign(counts):
         return Vmap()
     small = counts.in_loops <= MOST_EQUATIONS and counts.repeated <= MOST_REPEATED
     if small and not counts.dense_in_loops:

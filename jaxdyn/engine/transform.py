@@ -7,10 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.api_util import flatten_axes
 from jax.core import Tracer
 
-from jaxdyn.engine.engines import Engine, Mosaic, Vmap, check_engine, chosen, run_components
+from jaxdyn.engine.engines import Automatic, Engine, Mosaic, Vmap, check_engine, chosen, run_components
 from jaxdyn.engine.values import Value
 
 __all__ = ["COMPILER_OPTIONS", "call_of", "lanes", "lanes_of", "traced"]
@@ -20,7 +21,7 @@ COMPILER_OPTIONS: dict[str, Any] = {"cpu": {"xla_cpu_prefer_vector_width": 512}}
 
 
 def lanes(
-    fn: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, *, engine: Engine | None = None
+    fn: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, *, engine: Engine | Automatic | None = None
 ) -> Callable[..., Any]:
     """Function of many lanes from a function of one: `jax.vmap`, compiled for speed.
 
@@ -74,7 +75,7 @@ def lanes(
 
 
 def call_of(
-    fn: Callable[..., Any], in_axes: Any, out_axes: Any, engine: Engine | None, args: Any, kwargs: Any
+    fn: Callable[..., Any], in_axes: Any, out_axes: Any, engine: Engine | Automatic | None, args: Any, kwargs: Any
 ) -> tuple["_Call", list[Any]]:
     """A call, checked: what decides on its program, and its arrays."""
     leaves, tree = jax.tree.flatten((args, kwargs))
@@ -123,7 +124,7 @@ class _Call:
     tree: Any
     axes: tuple[int | None, ...]
     out_axes: _Same
-    engine: Engine | None
+    engine: Engine | Automatic | None
     constants: tuple[Any, ...]
     """Arguments that are no arrays, in their places; None elsewhere."""
 
@@ -161,17 +162,18 @@ def traced(call: _Call, arrays: list[Any]) -> tuple[Any, Any]:
 def lanes_of(call: _Call, arrays: list[Any]) -> int:
     """Number of lanes of a call."""
     pairs = zip(arrays, call.array_axes, strict=True)
-    return next(jnp.shape(array)[axis] for array, axis in pairs if axis is not None)
+    return next(_shape(array)[axis] for array, axis in pairs if axis is not None)
 
 
 def _run(call: _Call, arrays: list[Any]) -> Any:
     axes = call.array_axes
     n = lanes_of(call, arrays)
     platform = jax.default_backend()
-    engine: Any = Vmap() if n == 0 else call.engine
+    engine: Any = Vmap() if n == 0 else call.engine or Automatic()
     if not isinstance(engine, Vmap):
         closed, shape = traced(call, arrays)
-        engine = engine or chosen(closed.jaxpr, [axis is not None for axis in axes], platform)
+        if isinstance(engine, Automatic):
+            engine = chosen(closed.jaxpr, [axis is not None for axis in axes], platform, engine.lanes or n)
         if not isinstance(engine, Vmap):
             values = [_value(array, axis, n) for array, axis in zip(arrays, axes, strict=True)]
             results = _results(engine, closed, values, n, platform)
@@ -219,7 +221,7 @@ def _check_lanes(leaves: list[Any], axes: list[int | None]) -> None:
     for leaf, axis in zip(leaves, axes, strict=True):
         if axis is None:
             continue
-        shape = jnp.shape(leaf) if _is_array(leaf) else None
+        shape = _shape(leaf) if _is_array(leaf) else None
         if shape is None or not -len(shape) <= axis < len(shape):
             got = f"shape {shape}" if shape is not None else type(leaf).__name__
             raise ValueError(f"an argument of {got} has no axis {axis} of lanes; put None for it in in_axes")
@@ -231,9 +233,13 @@ def _check_lanes(leaves: list[Any], axes: list[int | None]) -> None:
         raise ValueError(f"arguments differ in their number of lanes: {found}; give arrays of one length")
 
 
+def _shape(leaf: Any) -> tuple[int, ...]:
+    return tuple(leaf.shape) if hasattr(leaf, "shape") else np.shape(leaf)
+
+
 def _element(array: Any, axis: int | None) -> Any:
     """Shape and dtype of one lane's part of an array."""
-    aval = jax.typeof(array)
+    aval = array if isinstance(array, jax.ShapeDtypeStruct) else jax.typeof(array)
     shape = list(aval.shape)
     if axis is not None:
         del shape[axis]

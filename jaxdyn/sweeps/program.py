@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxdyn._types import Array
-from jaxdyn.engine.engines import Engine
+from jaxdyn.engine.engines import Automatic, Engine
 from jaxdyn.engine.transform import COMPILER_OPTIONS
 from jaxdyn.engine.transform import lanes as batch
 from jaxdyn.sweeps.grid import Grid
@@ -63,7 +63,7 @@ def chunk_program(
     cell: Cell, system: System, grid: Grid, key: Array, settings: Settings, *, width_of_one: int
 ) -> tuple[tuple[int, ...], Program]:
     """Shape of a chunk and its program; the caller's number of lanes, or one that fits caches and memory."""
-    batched = batch(cell, in_axes=(None, 0, 0, None), engine=settings.engine)
+    batched = batch(cell, in_axes=(None, 0, 0, None), engine=settings.engine or Automatic(grid.size))
     budget = settings.budget
 
     def arguments(lanes: int) -> tuple[Any, ...]:

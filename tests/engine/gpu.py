@@ -206,10 +206,10 @@ def _batched(function: Any, engine: Any) -> Any:
     import jax.numpy as jnp
 
     import jaxdyn
-    from jaxdyn.engine.mosaic import Mosaic, run_mosaic
+    from jaxdyn.engine.mosaic import run_mosaic
     from jaxdyn.engine.values import Value
 
-    if not isinstance(engine, Mosaic):
+    if not isinstance(engine, jaxdyn.Mosaic):
         return jaxdyn.lanes(function, engine=engine)
 
     def batched(*arrays: Any) -> Any:
@@ -266,9 +266,9 @@ def _functions(engine: Any) -> Any:
 
 
 def _engine(name: str, **options: Any) -> Any:
-    from jaxdyn.engine import engines, mosaic
+    import jaxdyn
 
-    return getattr(mosaic if name == "Mosaic" else engines, name)(**options)
+    return getattr(jaxdyn, name)(**options)
 
 
 _xla, _mosaic = functools.partial(_engine, "Xla"), functools.partial(_engine, "Mosaic")

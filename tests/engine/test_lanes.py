@@ -275,12 +275,20 @@ def test_explain_tells_what_falls_back():
 
 
 def test_engines_are_chosen_by_what_a_function_holds():
-    def chosen(fn, x):
-        return jaxdyn.explain(fn, x).engine
+    def chosen(fn, *shape):
+        return jaxdyn.explain(fn, jax.ShapeDtypeStruct(shape, jnp.float32)).engine
 
-    assert isinstance(chosen(end, jnp.ones((N, 3))), Xla)
-    assert chosen(lambda x: x + 1, X) == Vmap()  # no loop
-    assert chosen(lambda x: lax.fori_loop(0, 9, lambda _, c: jnp.sort(c), x), X) == Vmap()
-    large = jnp.eye(100)
-    assert chosen(lambda x: lax.fori_loop(0, 9, lambda _, c: large @ c, x), jnp.ones((N, 100))) == Vmap()
-    assert chosen(lambda x: lax.fori_loop(0, 9, lambda _, c: c * c, x), jnp.ones((N, 100))) == Xla(components=1)
+    def repeated(step):
+        return lambda x: lax.fori_loop(0, 900, lambda _, c: step(c), x)
+
+    many = 2000
+    assert isinstance(chosen(repeated(end_of_two), many, 3), Xla)
+    assert chosen(repeated(end_of_two), 10, 3) == Vmap()  # over before compiling pays
+    assert chosen(lambda x: x + 1, many, 3) == Vmap()  # no loop
+    assert chosen(repeated(jnp.sort), many, 3) == Vmap()
+    assert chosen(repeated(lambda c: jnp.eye(100) @ c), many, 100) == Vmap()
+    assert chosen(repeated(lambda c: c * c), many, 100) == Xla(components=1)
+
+
+def end_of_two(x):
+    return jnp.stack([x[1] * x[2], x[0], jnp.sin(x[0])])

@@ -14,6 +14,7 @@ import jaxdyn
 from jaxdyn.sweeps import plan as plans
 from jaxdyn.sweeps import program as programs
 from jaxdyn.sweeps.grid import make_grid
+from jaxdyn.sweeps.program import Settings
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_a_small_budget_makes_small_chunks(two_workers):
     grid = make_grid(neuron, {"I": np.linspace(0, 1, 64), "b": np.linspace(0.5, 1, 64)})
     sizes = []
     for budget in (10**9, 10**6, 10**5, 1):
-        plan = plans.make_plan(neuron, grid, run, None, 0, None, budget)
+        plan = plans.make_plan(neuron, grid, run, None, 0, Settings(None, budget, None))
         sizes.append(int(np.prod(plan.chunk)))
         usage = plan.program.run.memory_analysis()
         taken = (usage.temp_size_in_bytes + usage.output_size_in_bytes) * 2
@@ -44,7 +45,7 @@ def test_room_that_is_needed_in_between_counts(two_workers):
         return jnp.median(jnp.sin(s.params["a"] * jnp.arange(10_000.0)))  # sorted: 40 kB for a result of 4 bytes
 
     grid, budget = make_grid(coded(), {"a": np.linspace(0, 1, 1000)}), 4 * 10**6
-    plan = plans.make_plan(coded(), grid, median, None, 0, None, budget)
+    plan = plans.make_plan(coded(), grid, median, None, 0, Settings(None, budget, None))
     usage = plan.program.run.memory_analysis()
     assert (usage.temp_size_in_bytes + usage.output_size_in_bytes) * 2 <= budget
     assert 1 < plan.chunk[0] < 100
@@ -133,4 +134,4 @@ def test_programs_with_lapack_run_one_at_a_time(two_workers):
     system = jaxdyn.models.lorenz63()  # three states need LAPACK for their eigenvalues
     grid = make_grid(system, {"rho": [20.0, 28.0]})
     for measure, workers in ((jaxdyn.eigenvalues, 1), (lambda s: s.x0, 2)):
-        assert plans.make_plan(system, grid, measure, None, 0, None, 10**9).program.n_workers == workers
+        assert plans.make_plan(system, grid, measure, None, 0, Settings(None, 10**9, None)).program.n_workers == workers
