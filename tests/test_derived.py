@@ -126,14 +126,11 @@ def test_new_samples_cost_no_retrace_and_have_gradients():
         pulsed = jaxdyn.driven(system, jaxdyn.samples(values, dt=0.5), onto="x0")
         return jaxdyn.final_state(pulsed, n_steps=2, dt=0.5, method=jaxdyn.Euler()).x[0]
 
-    end(jnp.array([1.0, 2.0]))
-    before = len(traces)
     jitted = jax.jit(end)
     jitted(jnp.array([1.0, 2.0]))
-    after = len(traces)
-    assert after > before
+    before = len(traces)
     jitted(jnp.array([3.0, 4.0]))
-    assert len(traces) == after
+    assert len(traces) == before > 0
     # x2 = 0.5 (0.5 u0) + 0.5 u1.
     np.testing.assert_array_equal(jax.grad(end)(jnp.array([1.0, 2.0])), [0.25, 0.5])
 

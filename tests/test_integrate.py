@@ -147,9 +147,8 @@ def test_a_new_value_costs_no_retrace():
         jaxdyn.final_state(system.with_state([3.0]), n_steps=10, dt=k)
         jaxdyn.final_state(system, n_steps=10, dt=0.1, method=jaxdyn.RK4())
     jaxdyn.final_state(system, t1=1.0, dt=0.1)
-    assert len(traces) == before
-    jaxdyn.final_state(system, n_steps=11, dt=0.1)
-    assert len(traces) > before
+    jaxdyn.final_state(system, n_steps=11, dt=0.1)  # another program, but the same field
+    assert len(traces) == before > 0
 
 
 def test_gradient_of_the_decay_rate(x64):

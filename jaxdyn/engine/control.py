@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
-from jaxdyn.engine.census import results_vary, varying
+from jaxdyn.engine.census import census, results_vary, varying
 from jaxdyn.engine.dense import fallback
 from jaxdyn.engine.values import Value, spread
 from jaxdyn.system import FIELD
@@ -16,6 +16,10 @@ __all__ = ["CONTROL", "ONE_FUNCTION"]
 
 ONE_FUNCTION = {"xla_cpu_small_call": "true", "inlineable": "false"}
 """Marks a call as a function of its own, which XLA:CPU compiles into the one that calls it."""
+
+# Component equations of an unrolled body, and steps in it: more take long to compile and gain nothing.
+UNROLLED = 1200
+MOST_UNROLLED = 16
 
 
 def _call(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
@@ -75,6 +79,19 @@ def _barrier(engine: Any, _: Any, operands: list[Value]) -> list[Value]:
     return [layout.unpack(arrays) for layout, arrays in zip(layouts, held, strict=True)]
 
 
+def _steps_at_once(engine: Any, jaxpr: Any, flags: list[bool]) -> int:
+    """Steps of a scan in one body: one where it holds a loop, which would be compiled as often."""
+    if engine.unroll == 1:
+        return 1
+    counts = census(jaxpr, flags, engine.limit)
+    if counts.loops or counts.fallbacks_in_loops:
+        return 1
+    if engine.unroll is not None:
+        return engine.unroll
+    size = max(1, counts.equations + counts.dense.total())
+    return 1 << (max(1, min(MOST_UNROLLED, UNROLLED // size)).bit_length() - 1)
+
+
 def _scan(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
     params = equation.params
     n_consts, n_carry = params["num_consts"], params["num_carry"]
@@ -98,10 +115,11 @@ def _scan(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
         packed = [layout.pack(value) for layout, value in zip([*layouts, *stacked], results, strict=True)]
         return packed[:n_carry], packed[n_carry:]
 
+    unroll = _steps_at_once(engine, jaxpr, [v.varies for v in consts] + flags + [v.varies for v in xs])
     options = {"length": params["length"], "reverse": params["reverse"]}
 
     def loop(carry: Any, x: Any) -> Any:
-        return lax.scan(body, carry, x, unroll=engine.unroll, **options)
+        return lax.scan(body, carry, x, unroll=unroll, **options)
 
     start = [layout.pack(value) for layout, value in zip(layouts, init, strict=True)]
     carry, ys = engine.loop(loop, start, [jnp.asarray(v.whole) for v in xs])

@@ -32,7 +32,7 @@ class Interpreter:
     XLA:CPU as one function, if it holds only what that compiler can.
     """
 
-    def __init__(self, lanes: int, limit: int, *, unroll: int = 1, one_function: bool = False) -> None:
+    def __init__(self, lanes: int, limit: int, *, unroll: int | None = 1, one_function: bool = False) -> None:
         self.lanes, self.limit, self.unroll, self.one_function = lanes, limit, unroll, one_function
         self._in_loop = False
 

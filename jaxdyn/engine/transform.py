@@ -14,7 +14,7 @@ from jax.core import Tracer
 from jaxdyn.engine.engines import Automatic, Engine, Mosaic, Vmap, check_engine, chosen, run_components
 from jaxdyn.engine.values import Value
 
-__all__ = ["COMPILER_OPTIONS", "call_of", "lanes", "lanes_of", "traced"]
+__all__ = ["COMPILER_OPTIONS", "call_of", "is_refused", "lanes", "lanes_of", "traced"]
 
 COMPILER_OPTIONS: dict[str, Any] = {"cpu": {"xla_cpu_prefer_vector_width": 512}}
 """Options that programs of the engine are compiled with, by platform; XLA takes them for a whole program only."""
@@ -94,7 +94,16 @@ def _evaluate(call: "_Call", arrays: list[Any]) -> Any:
         except ValueError as error:  # within another trace, through what `fn` closes over
             if "compiler_options" not in str(error):
                 raise
+        except jax.errors.JaxRuntimeError as error:
+            if not is_refused(error):
+                raise
+            return _program(dataclasses.replace(call, engine=Vmap()), arrays)
     return _program(call, arrays)
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether XLA:CPU could not compile a loop as one function, which `jax.vmap` does not ask for."""
+    return any(words in str(error) for words in ("Fusion kind not implemented", "Failed to materialize symbols"))
 
 
 class _Same:

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxdyn._types import Array
 from jaxdyn.engine.engines import Automatic, Engine
-from jaxdyn.engine.transform import COMPILER_OPTIONS
+from jaxdyn.engine.transform import COMPILER_OPTIONS, is_refused
 from jaxdyn.engine.transform import lanes as batch
 from jaxdyn.sweeps.grid import Grid
 from jaxdyn.sweeps.measure import Cell
@@ -66,21 +66,29 @@ def chunk_program(
     batched = batch(cell, in_axes=(None, 0, 0, None), engine=settings.engine or Automatic(grid.size))
     budget = settings.budget
 
+    def program(lanes: int) -> Program:
+        try:
+            return compiled_once(batched, arguments(lanes))
+        except jax.errors.JaxRuntimeError as error:
+            if settings.engine is not None or not is_refused(error):
+                raise
+        return compiled_once(jax.vmap(cell, in_axes=(None, 0, 0, None)), arguments(lanes))
+
     def arguments(lanes: int) -> tuple[Any, ...]:
         chunk = grid.chunk_shape(lanes)
         return (system, *grid.cells(next(grid.regions(chunk)), chunk), key)
 
     if settings.lanes is not None:
-        return grid.chunk_shape(settings.lanes), compiled_once(batched, arguments(settings.lanes))
+        return grid.chunk_shape(settings.lanes), program(settings.lanes)
     lanes = min(MAX_LANES.get(jax.default_backend(), MAX_LANES_ELSEWHERE), -(-grid.size // n_workers()))
     if jax.default_backend() == "cpu":
         width = widest(jax.make_jaxpr(batched)(*arguments(lanes)).jaxpr) - width_of_one
         lanes = max(1, min(lanes, lanes * MAX_WIDTH // max(1, width)))
     while True:
-        program = compiled_once(batched, arguments(lanes))
-        needed = _bytes(program.run) * program.n_workers
+        compiled = program(lanes)
+        needed = _bytes(compiled.run) * compiled.n_workers
         if needed <= budget or lanes == 1:
-            return grid.chunk_shape(lanes), program
+            return grid.chunk_shape(lanes), compiled
         lanes = max(1, min(lanes // 2, lanes * budget // needed))
 
 

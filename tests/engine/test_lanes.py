@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 
 import jaxdyn
-from jaxdyn import Vmap, Xla, lanes
+from jaxdyn import Xla, lanes
 
 N = 5
 ENGINES = [Xla(block=2), Xla(components=1), Xla()]
@@ -266,29 +266,3 @@ def test_the_same_function_compiles_once():
     for _ in range(3):
         lanes(fn, engine=Xla())(X)
     assert len(traces) == 1
-
-
-def test_explain_tells_what_falls_back():
-    told = jaxdyn.explain(lambda x: jnp.sort(x) + 1, X, engine=Xla())
-    assert told.fallbacks == {"sort": 1} and told.equations == 6 and told.n_lanes == N
-    assert "sort" in str(told) and "Xla" in str(told)
-
-
-def test_engines_are_chosen_by_what_a_function_holds():
-    def chosen(fn, *shape):
-        return jaxdyn.explain(fn, jax.ShapeDtypeStruct(shape, jnp.float32)).engine
-
-    def repeated(step):
-        return lambda x: lax.fori_loop(0, 900, lambda _, c: step(c), x)
-
-    many = 2000
-    assert isinstance(chosen(repeated(end_of_two), many, 3), Xla)
-    assert chosen(repeated(end_of_two), 10, 3) == Vmap()  # over before compiling pays
-    assert chosen(lambda x: x + 1, many, 3) == Vmap()  # no loop
-    assert chosen(repeated(jnp.sort), many, 3) == Vmap()
-    assert chosen(repeated(lambda c: jnp.eye(100) @ c), many, 100) == Vmap()
-    assert chosen(repeated(lambda c: c * c), many, 100) == Xla(components=1)
-
-
-def end_of_two(x):
-    return jnp.stack([x[1] * x[2], x[0], jnp.sin(x[0])])

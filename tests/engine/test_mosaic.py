@@ -191,7 +191,7 @@ def test_a_wrong_block_is_refused():
         batched(neuron, Mosaic(block=100))(parameters(), starts(2))
 
 
-BIG, TINY = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+EPS, BIG, TINY = (float(getattr(np.finfo(np.float32), name)) for name in ("eps", "max", "tiny"))
 SPREAD = np.concatenate([np.linspace(-8, 8, 401), np.geomspace(1e-30, 1e30, 121), -np.geomspace(1e-30, 1e30, 121)])
 EDGES = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, BIG, -BIG, TINY])
 SMALL = np.linspace(-1, 1, 301)
@@ -223,10 +223,10 @@ def test_rewritten_functions(name):
         edges = true(EDGES.astype(np.float32))
     got = np.asarray(jax.jit(REWRITTEN[name])(jnp.asarray(x)))
     # TINY: subnormal results may be flushed to zero.
-    np.testing.assert_allclose(got, expected, rtol=roundings * np.finfo(np.float32).eps, atol=TINY if roundings else 0)
+    np.testing.assert_allclose(got, expected, rtol=roundings * EPS, atol=TINY if roundings else 0)
     if name not in ("tan", "acos", "asin"):  # beyond their arguments here
         got = np.asarray(jax.jit(REWRITTEN[name])(jnp.asarray(EDGES, jnp.float32)))
-        np.testing.assert_allclose(got, edges, rtol=roundings * np.finfo(np.float32).eps, atol=TINY)
+        np.testing.assert_allclose(got, edges, rtol=roundings * EPS, atol=TINY)
 
 
 def test_a_root_is_right_to_the_last_bit_or_the_one_before_though_its_inverse_is_not(monkeypatch):
@@ -235,9 +235,7 @@ def test_a_root_is_right_to_the_last_bit_or_the_one_before_though_its_inverse_is
     x = jnp.asarray(SPREAD[SPREAD > 0], jnp.float32)
     for error in (2.0**-22.9, -(2.0**-22.9)):
         monkeypatch.setattr(lax, "rsqrt", lambda x, error=error: exact(x) * np.float32(1 + error))
-        np.testing.assert_allclose(
-            REWRITTEN["sqrt"](x), np.sqrt(np.asarray(x, np.float64)), rtol=1.01 * np.finfo(np.float32).eps
-        )
+        np.testing.assert_allclose(REWRITTEN["sqrt"](x), np.sqrt(np.asarray(x, np.float64)), rtol=1.01 * EPS)
 
 
 EDGES_OF_POWER = [(0, 0), (0, 2), (0, -1), (1, np.inf), (np.inf, -1), (-2, 3), (-2, 0.5), (5, 0)]
@@ -254,7 +252,7 @@ def test_power():
     plain = np.isfinite(expected) & (expected != 0)
     np.testing.assert_array_equal(got[~plain], expected[~plain])
     relative = np.abs(got[plain] / expected[plain] - 1)
-    assert np.all(relative <= np.where(x * y == 0, 1, roundings)[plain] * np.finfo(np.float32).eps)
+    assert np.all(relative <= np.where((y == 0) | (x == 1), 0, roundings)[plain] * EPS)
 
 
 def test_remainder_is_exact_up_to_one_rounding_of_the_dividend():
@@ -266,7 +264,7 @@ def test_remainder_is_exact_up_to_one_rounding_of_the_dividend():
     # Near a multiple either side of the jump is right.
     apart = np.abs(got - expected)
     apart = np.minimum(apart, np.abs(np.abs(y.astype(np.float64)) - apart))
-    assert np.all(apart <= 2 * np.finfo(np.float32).eps * np.abs(x))
+    assert np.all(apart <= 2 * EPS * np.abs(x))
     assert np.all(np.abs(got) <= np.abs(y)) and np.all(got * x >= 0)
 
 
@@ -274,7 +272,7 @@ def test_remainder_is_exact_up_to_one_rounding_of_the_dividend():
 def test_whole_powers(y):
     x = jnp.asarray(SMALL[SMALL != 0], jnp.float32)
     got = REWRITTEN["integer_pow"](x, y=y)
-    np.testing.assert_allclose(got, np.asarray(x, np.float64) ** y, rtol=6 * np.finfo(np.float32).eps)
+    np.testing.assert_allclose(got, np.asarray(x, np.float64) ** y, rtol=6 * EPS)
 
 
 def everything(x, y):

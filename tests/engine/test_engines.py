@@ -1,0 +1,54 @@
+"""How the engine of a function is chosen, explained, and given up."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import jaxdyn
+from jaxdyn import Vmap, Xla, lanes
+from jaxdyn.engine import engines
+
+
+def test_explain_tells_what_falls_back():
+    told = jaxdyn.explain(lambda x: jnp.sort(x) + 1, jnp.ones((5, 6)), engine=Xla())
+    assert told.fallbacks == {"sort": 1} and told.equations == 6 and told.n_lanes == 5
+    assert "sort" in str(told) and "Xla" in str(told)
+
+
+def test_engines_are_chosen_by_what_a_function_holds():
+    def chosen(fn, *shape):
+        return jaxdyn.explain(fn, jax.ShapeDtypeStruct(shape, jnp.float32)).engine
+
+    def repeated(step):
+        return lambda x: lax.fori_loop(0, 900, lambda _, c: step(c), x)
+
+    many = 2000
+    assert isinstance(chosen(repeated(end_of_two), many, 3), Xla)
+    assert chosen(repeated(end_of_two), 10, 3) == Vmap()  # over before compiling pays
+    assert chosen(lambda x: x + 1, many, 3) == Vmap()  # no loop
+    assert chosen(repeated(jnp.sort), many, 3) == Vmap()
+    assert chosen(repeated(lambda c: jnp.eye(100) @ c), many, 100) == Vmap()
+    assert chosen(repeated(lambda c: c * c), many, 100) == Xla(components=1)
+
+
+def end_of_two(x):
+    return jnp.stack([x[1] * x[2], x[0], jnp.sin(x[0])])
+
+
+def test_a_loop_that_xla_refuses_as_one_function_goes_through_vmap(monkeypatch):
+    def fn(x):
+        def step(y, _):
+            for i in range(40):
+                y = jnp.exp(-y * y) + 0.1 * jnp.cos(y + i)
+            return y, None
+
+        return lax.scan(step, x, None, length=3)[0]
+
+    monkeypatch.setattr(engines, "MOST_COST", 10**9)  # the bound that keeps such loops out
+    x = jnp.linspace(0.0, 1.0, 4096)
+    with pytest.raises(jax.errors.JaxRuntimeError):
+        jax.jit(lanes(fn, engine=Xla(block=2048)))(x)
+    got = lanes(fn, engine=Xla(block=2048))(x)
+    np.testing.assert_array_equal(got, jax.jit(jax.vmap(fn))(x))
