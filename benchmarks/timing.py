@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,15 @@ def seconds_of(run: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def side_by_side(contenders: Mapping[str, Callable[[], Any]], *, repetitions: int, work: float) -> dict[str, Any]:
+def side_by_side(
+    contenders: Mapping[str, Callable[[], Any]], *, repetitions: int, work: float | Mapping[str, float]
+) -> dict[str, Any]:
     """Times of each contender: the first call, with compilation, and warm calls in turn.
 
     Turns are interleaved, so that a change in the machine's load meets all contenders alike. `work` is
-    what one call does, such as lane-steps; the rate is work over the shortest warm time.
+    what one call does, such as lane-steps, of all contenders or of each; the rate is work over the shortest warm time.
     """
+    works = work if isinstance(work, Mapping) else dict.fromkeys(contenders, work)
     first = {name: seconds_of(run) for name, run in contenders.items()}
     warm: dict[str, list[float]] = {name: [] for name in contenders}
     load = [os.getloadavg()[0]]
@@ -38,8 +41,8 @@ def side_by_side(contenders: Mapping[str, Callable[[], Any]], *, repetitions: in
         for name, run in contenders.items():
             warm[name].append(seconds_of(run))
         load.append(os.getloadavg()[0])
-    rows = {name: _row(first[name], times, work) for name, times in warm.items()}
-    return {"work": work, "load_average": load, "contenders": rows}
+    rows = {name: _row(first[name], times, works[name]) for name, times in warm.items()}
+    return {"work": max(works.values()), "load_average": load, "contenders": rows}
 
 
 def _row(first: float, warm: list[float], work: float) -> dict[str, Any]:
@@ -49,6 +52,7 @@ def _row(first: float, warm: list[float], work: float) -> dict[str, Any]:
         "warm_median_s": float(np.median(warm)),
         "warm_s": warm,
         "work_per_s": work / min(warm),
+        "work_per_s_median": work / float(np.median(warm)),
     }
 
 
@@ -63,7 +67,8 @@ def table(result: Mapping[str, Any]) -> str:
 
 def environment() -> dict[str, Any]:
     """Where the numbers were measured."""
-    packages = ("jaxdyn", "jax", "jaxlib", "numpy", "diffrax", "equinox")
+    packages = ("jaxdyn", "jax", "jaxlib", "numpy", "diffrax", "equinox", "optax")
+    rivals = ("numba", "lyapax", "jitcode", "heyoka")
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "device": jax.devices()[0].device_kind,
@@ -71,10 +76,15 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": sys.version.split()[0],
-        "versions": {name: _version(name) for name in packages},
+        "versions": {name: _version(name) for name in (*packages, *rivals)} | {"cc": _compiler()},
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", "jaxdyn", "benchmarks/*.py")),
     }
+
+
+def named(question: str, chosen: Collection[str], known: Collection[str]) -> str:
+    """Name of a result: a part of the problems does not overwrite the result of all."""
+    return question if set(chosen) == set(known) else "_".join([question, *chosen])
 
 
 def save(question: str, results: Mapping[str, Any]) -> Path:
@@ -91,6 +101,15 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _compiler() -> str | None:
+    """Version of the C compiler."""
+    try:
+        run = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return run.stdout.splitlines()[0].split()[-1] if run.stdout else None
 
 
 def _git(*words: str) -> str:
