@@ -9,10 +9,10 @@ from jax.experimental.xla_metadata import set_xla_metadata
 
 from jaxdyn.engine.census import census, results_vary, varying
 from jaxdyn.engine.dense import fallback
-from jaxdyn.engine.values import Value, spread
+from jaxdyn.engine.values import Value, pack, spread, unpack
 from jaxdyn.system import FIELD
 
-__all__ = ["CONTROL", "ONE_FUNCTION"]
+__all__ = ["CONTROL", "ONE_FUNCTION", "opened"]
 
 ONE_FUNCTION = {"xla_cpu_small_call": "true", "inlineable": "false"}
 """Marks a call as a function of its own, which XLA:CPU compiles into the one that calls it."""
@@ -24,7 +24,7 @@ MOST_UNROLLED = 16
 
 def _call(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
     """A function within the function: its body in place."""
-    inner = _opened(equation.params.get("jaxpr") or equation.params["call_jaxpr"])
+    inner = opened(equation.params.get("jaxpr") or equation.params["call_jaxpr"])
     if equation.params.get("name") == FIELD and engine.separates(operands, equation.outvars):
         return _separate(engine, inner, equation.outvars, operands)
     return engine.run(*inner, operands)
@@ -34,17 +34,12 @@ def _separate(engine: Any, inner: Any, outvars: Any, operands: list[Value]) -> l
     """The field as a function of its own: XLA:CPU would repeat it for each of the numbers that come of it."""
     layouts = [engine.layout(value.shape, value.dtype, value.varies) for value in operands]
     outs = [engine.layout(out.aval.shape, out.aval.dtype, True) for out in outvars]
-
-    def function(packed: Any) -> Any:
-        values = [layout.unpack(arrays) for layout, arrays in zip(layouts, packed, strict=True)]
-        return [layout.pack(value) for layout, value in zip(outs, engine.run(*inner, values), strict=True)]
-
+    function = jax.jit(lambda packed: pack(outs, engine.run(*inner, unpack(layouts, packed))))
     with set_xla_metadata(**ONE_FUNCTION):
-        results = jax.jit(function)([layout.pack(value) for layout, value in zip(layouts, operands, strict=True)])
-    return [layout.unpack(arrays) for layout, arrays in zip(outs, results, strict=True)]
+        return unpack(outs, function(pack(layouts, operands)))
 
 
-def _opened(jaxpr: Any) -> tuple[Any, list[Any]]:
+def opened(jaxpr: Any) -> tuple[Any, list[Any]]:
     """Equations and constants, also of a jaxpr that closes over nothing."""
     return (jaxpr.jaxpr, list(jaxpr.consts)) if hasattr(jaxpr, "consts") else (jaxpr, [])
 
@@ -55,28 +50,20 @@ def _custom_derivative(engine: Any, equation: Any, operands: list[Value]) -> lis
     layouts = [engine.layout(value.shape, value.dtype, value.varies) for value in operands]
     outs = [engine.layout(out.aval.shape, out.aval.dtype, varies) for out in equation.outvars]
 
-    def values_of(packed: Any) -> list[Value]:
-        return [layout.unpack(arrays) for layout, arrays in zip(layouts, packed, strict=True)]
-
-    def packed_of(results: list[Value]) -> Any:
-        return [layout.pack(value) for layout, value in zip(outs, results, strict=True)]
-
     @jax.custom_jvp
     def function(packed: Any) -> Any:
-        return packed_of(_call(engine, equation, values_of(packed)))
+        return pack(outs, _call(engine, equation, unpack(layouts, packed)))
 
     def plain(packed: Any) -> Any:
-        return packed_of(fallback(equation, values_of(packed), engine.lanes))
+        return pack(outs, fallback(equation, unpack(layouts, packed), engine.lanes))
 
     function.defjvp(lambda primals, tangents: jax.jvp(plain, primals, tangents))
-    results = function([layout.pack(value) for layout, value in zip(layouts, operands, strict=True)])
-    return [layout.unpack(arrays) for layout, arrays in zip(outs, results, strict=True)]
+    return unpack(outs, function(pack(layouts, operands)))
 
 
 def _barrier(engine: Any, _: Any, operands: list[Value]) -> list[Value]:
     layouts = [engine.layout(value.shape, value.dtype, value.varies) for value in operands]
-    held = lax.optimization_barrier([layout.pack(value) for layout, value in zip(layouts, operands, strict=True)])
-    return [layout.unpack(arrays) for layout, arrays in zip(layouts, held, strict=True)]
+    return unpack(layouts, lax.optimization_barrier(pack(layouts, operands)))
 
 
 def _steps_at_once(engine: Any, jaxpr: Any, flags: list[bool]) -> int:
@@ -95,7 +82,7 @@ def _steps_at_once(engine: Any, jaxpr: Any, flags: list[bool]) -> int:
 def _scan(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
     params = equation.params
     n_consts, n_carry = params["num_consts"], params["num_carry"]
-    jaxpr, inner = _opened(params["jaxpr"])
+    jaxpr, inner = opened(params["jaxpr"])
     consts, init, xs = operands[:n_consts], operands[n_consts : n_consts + n_carry], operands[n_consts + n_carry :]
     out_flags = results_vary(equation, [value.varies for value in operands])
     flags = out_flags[:n_carry]
@@ -106,13 +93,13 @@ def _scan(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
     ]
 
     def body(carry: Any, x: Any) -> Any:
-        values = [layout.unpack(arrays) for layout, arrays in zip(layouts, carry, strict=True)]
+        values = unpack(layouts, carry)
         steps = [
             Value.of_whole(engine.lanes, a) if v.varies else Value.shared(engine.lanes, a)
             for v, a in zip(xs, x, strict=True)
         ]
         results = engine.run(jaxpr, inner, [*(v.fresh() for v in consts), *values, *steps])
-        packed = [layout.pack(value) for layout, value in zip([*layouts, *stacked], results, strict=True)]
+        packed = pack([*layouts, *stacked], results)
         return packed[:n_carry], packed[n_carry:]
 
     unroll = _steps_at_once(engine, jaxpr, [v.varies for v in consts] + flags + [v.varies for v in xs])
@@ -121,18 +108,16 @@ def _scan(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
     def loop(carry: Any, x: Any) -> Any:
         return lax.scan(body, carry, x, unroll=unroll, **options)
 
-    start = [layout.pack(value) for layout, value in zip(layouts, init, strict=True)]
-    carry, ys = engine.loop(loop, start, [jnp.asarray(v.whole) for v in xs])
-    ends = [layout.unpack(arrays) for layout, arrays in zip(layouts, carry, strict=True)]
-    return ends + [layout.unpack_stacked(arrays) for layout, arrays in zip(stacked, ys, strict=True)]
+    carry, ys = engine.loop(loop, pack(layouts, init), [jnp.asarray(v.whole) for v in xs])
+    return unpack(layouts, carry) + [layout.unpack_stacked(arrays) for layout, arrays in zip(stacked, ys, strict=True)]
 
 
 def _while(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
     params = equation.params
     n_test, n_body = params["cond_nconsts"], params["body_nconsts"]
     test_consts, body_consts, init = operands[:n_test], operands[n_test : n_test + n_body], operands[n_test + n_body :]
-    test, test_inner = _opened(params["cond_jaxpr"])
-    step, step_inner = _opened(params["body_jaxpr"])
+    test, test_inner = opened(params["cond_jaxpr"])
+    step, step_inner = opened(params["body_jaxpr"])
     # Lanes that end at different times keep what they had: everything they carry then differs between them.
     flags = results_vary(equation, [value.varies for value in operands])
     (masked,) = varying(test, [v.varies for v in test_consts] + flags)
@@ -143,11 +128,10 @@ def _while(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
         return result.parts[()]
 
     def advance(values: list[Value]) -> list[Any]:
-        results = engine.run(step, step_inner, [*(v.fresh() for v in body_consts), *values])
-        return [layout.pack(value) for layout, value in zip(layouts, results, strict=True)]
+        return pack(layouts, engine.run(step, step_inner, [*(v.fresh() for v in body_consts), *values]))
 
     def unpacked(carry: Any) -> list[Value]:
-        return [layout.unpack(arrays) for layout, arrays in zip(layouts, carry, strict=True)]
+        return unpack(layouts, carry)
 
     def masked_body(state: Any) -> Any:
         active, carry = state
@@ -162,8 +146,7 @@ def _while(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
         active = spread(go_on(unpacked(carry)), engine.lanes)
         return lax.while_loop(lambda state: jnp.any(state[0]), masked_body, (active, carry))[1]
 
-    start = [layout.pack(value) for layout, value in zip(layouts, init, strict=True)]
-    return unpacked(engine.loop(loop, start, []))
+    return unpacked(engine.loop(loop, pack(layouts, init), []))
 
 
 def _chosen(mask: Any, new: Any, old: Any) -> Any:
@@ -174,7 +157,7 @@ def _chosen(mask: Any, new: Any, old: Any) -> Any:
 def _cond(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
     params = equation.params
     index, *rest = operands
-    branches = [_opened(branch) for branch in params["branches"]]
+    branches = [opened(branch) for branch in params["branches"]]
     by_platform = params.get("branches_platforms")
     if index.varies:
         results = [engine.run(*branch, rest) for branch in branches]
@@ -186,15 +169,11 @@ def _cond(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
     layouts = [engine.layout(v.shape, v.dtype, flag) for v, flag in zip(outs, flags, strict=True)]
 
     def packed(branch: Any) -> Any:
-        def choice(*arrays: Any) -> list[Any]:
-            values = [layout.unpack(own) for layout, own in zip(given, arrays, strict=True)]
-            return [layout.pack(v) for layout, v in zip(layouts, engine.run(*branch, values), strict=True)]
-
-        return choice
+        return lambda *arrays: pack(layouts, engine.run(*branch, unpack(given, arrays)))
 
     # Operands are handed in: what a value unpacks within a branch must not be found by the next one.
     given = [engine.layout(value.shape, value.dtype, value.varies) for value in rest]
-    handed = [layout.pack(value) for layout, value in zip(given, rest, strict=True)]
+    handed = pack(given, rest)
 
     if by_platform is None:
         arrays = lax.switch(index.whole, [packed(branch) for branch in branches], *handed)
@@ -203,7 +182,7 @@ def _cond(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
             (name, packed(b)) for names, b in zip(by_platform, branches, strict=True) for name in names or ("default",)
         ]
         arrays = lax.platform_dependent(*handed, **dict(pairs))
-    return [layout.unpack(a) for layout, a in zip(layouts, arrays, strict=True)]
+    return unpack(layouts, arrays)
 
 
 def _selected(index: Value, choices: list[Value], engine: Any) -> Value:

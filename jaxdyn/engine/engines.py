@@ -10,7 +10,7 @@ from jax import lax
 from jaxdyn._types import whole_number
 from jaxdyn.engine.census import Census, census, varying
 from jaxdyn.engine.interpreter import Interpreter
-from jaxdyn.engine.values import Value
+from jaxdyn.engine.values import Value, filled
 
 __all__ = ["Automatic", "Engine", "Mosaic", "Vmap", "Xla", "check_engine", "chosen", "run_components", "width_of"]
 
@@ -49,7 +49,7 @@ class Xla:
     unroll: int | None = None
     """Steps of a loop in one body; by default at most 16 on an accelerator, 1 on a CPU; innermost loops only."""
     components: int | None = None
-    """Components of the largest array that is taken apart; by default 64, or fewer where compiling would be long."""
+    """Components of the largest array that is taken apart; by default 64."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,10 +159,7 @@ def _fusion_cost(counts: Census) -> int:
 
 def _in_blocks(array: Any, n_blocks: int, width: int) -> Any:
     """Lanes (the last axis) as (n_blocks, ..., width); the last block is filled up with its last lane."""
-    missing = n_blocks * width - array.shape[-1]
-    if missing:
-        last = jnp.broadcast_to(array[..., -1:], (*array.shape[:-1], missing))
-        array = jnp.concatenate([array, last], axis=-1)
+    array = filled(array, n_blocks * width)
     return jnp.moveaxis(array.reshape(*array.shape[:-1], n_blocks, width), -2, 0)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 
 from jaxdyn._record import record, static
-from jaxdyn.engine.census import census
-from jaxdyn.engine.engines import COMPONENTS, Engine, Mosaic, Vmap, Xla, chosen, width_of
+from jaxdyn.engine.census import Census, census
+from jaxdyn.engine.engines import COMPONENTS, Engine, Mosaic, Xla, chosen, width_of
 from jaxdyn.engine.transform import COMPILER_OPTIONS, call_of, lanes, lanes_of, traced
 
 __all__ = ["Explanation", "explain"]
@@ -94,16 +94,11 @@ def explain(fn: Callable[..., Any], *args: Any, in_axes: Any = 0, engine: Engine
     seconds = time.perf_counter() - began
     cost = compiled.cost_analysis()
     flops = cost.get("flops") if isinstance(cost, dict) else None
-    everywhere = isinstance(used, Vmap)
     return Explanation(
         engine=used,
         platform=platform,
         n_lanes=n,
-        lanes_at_once=n
-        if everywhere
-        else used.block
-        if isinstance(used, Mosaic)
-        else width_of(used, counts, n, platform),
+        lanes_at_once=_at_once(used, counts, n, platform),
         n_loops=counts.loops,
         equations=counts.equations,
         equations_in_loops=counts.in_loops,
@@ -113,6 +108,12 @@ def explain(fn: Callable[..., Any], *args: Any, in_axes: Any = 0, engine: Engine
         compile_seconds=seconds,
         flops_per_lane=None if flops is None or n == 0 else flops / n,
     )
+
+
+def _at_once(engine: Engine, counts: Census, n: int, platform: str) -> int:
+    if isinstance(engine, Mosaic):
+        return engine.block
+    return width_of(engine, counts, n, platform) if isinstance(engine, Xla) else n
 
 
 def _plain(counts: Counter[str]) -> dict[str, int]:

@@ -15,11 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdyn.engine.control import opened
 from jaxdyn.engine.engines import COMPONENTS, WARPGROUP, Mosaic, Xla, run_components
 from jaxdyn.engine.interpreter import Interpreter
 from jaxdyn.engine.mosaic_functions import Unsupported
-from jaxdyn.engine.mosaic_kernel import Kernel, launched, opened
-from jaxdyn.engine.values import Value
+from jaxdyn.engine.mosaic_kernel import Kernel, launched
+from jaxdyn.engine.values import Value, filled
 
 __all__ = ["Unsupported", "run_mosaic", "run_mosaic_or_xla"]
 
@@ -51,17 +52,11 @@ def run_mosaic(engine: Mosaic, closed: Any, arguments: list[Value], lanes: int) 
         raise ValueError(f"block of engine={engine} must be a multiple of {WARPGROUP}, the threads of a block")
     width = engine.block * math.ceil(lanes / engine.block)
     given = [
-        Value.of_whole(width, _filled(value.whole, width)) if value.varies else Value.shared(width, value.whole)
+        Value.of_whole(width, filled(value.whole, width)) if value.varies else Value.shared(width, value.whole)
         for value in arguments
     ]
     results = _WithKernels(width, engine).run(closed.jaxpr, closed.consts, given)
     return [Value.of_whole(lanes, v.whole[..., :lanes]) if v.varies else Value.shared(lanes, v.whole) for v in results]
-
-
-def _filled(array: Any, width: int) -> Any:
-    """The lanes (the last axis) filled up with the last of them."""
-    missing = (*array.shape[:-1], width - array.shape[-1])
-    return jnp.concatenate([array, jnp.broadcast_to(array[..., -1:], missing)], axis=-1) if missing[-1] else array
 
 
 class _WithKernels(Interpreter):

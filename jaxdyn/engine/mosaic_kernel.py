@@ -12,10 +12,12 @@ from jax import lax
 from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, DropVar, Literal, jaxpr_as_fun
 
+from jaxdyn.engine.control import opened
+from jaxdyn.engine.dense import bind
 from jaxdyn.engine.engines import WARPGROUP, Mosaic
 from jaxdyn.engine.mosaic_functions import NATIVE, REWRITTEN, Unsupported, number
 
-__all__ = ["Kernel", "launched", "opened"]
+__all__ = ["Kernel", "launched"]
 
 # Equations that steps of a loop are put together to: more hide no more latency, and take longer to compile.
 UNROLLED = 512
@@ -45,7 +47,7 @@ class Kernel:
         self.engine, self.jaxpr, self.lanes = engine, closed.jaxpr, lanes
         pairs = list(zip(closed.jaxpr.constvars, closed.consts, strict=True))
         # What is known now, and not of lanes, is part of the code.
-        self.known = {v: np.asarray(c) for v, c in pairs if is_known(c) and v.aval.shape != (lanes,)}
+        self.known = {v: np.asarray(c) for v, c in pairs if _is_known(c) and v.aval.shape != (lanes,)}
         self.consts = [c for v, c in pairs if v not in self.known]
         self.inputs = [v for v in (*closed.jaxpr.constvars, *closed.jaxpr.invars) if v not in self.known]
         self._targets: dict[Any, Stream] = {}
@@ -147,9 +149,9 @@ class Kernel:
         if name in CALLS:
             return self.run(*opened(params.get("jaxpr") or params["call_jaxpr"]), operands)
         is_loop = name in ("scan", "while", "cond")
-        if operands and all(map(is_known, operands)) and not is_loop and (self.lanes,) not in shapes:
+        if operands and all(map(_is_known, operands)) and not is_loop and (self.lanes,) not in shapes:
             with jax.ensure_compile_time_eval():
-                results = jax.jit(lambda *known: _bound(equation, known))(*operands)
+                results = jax.jit(lambda *known: bind(equation, known))(*operands)
             return [np.asarray(result) for result in results]
         if is_loop:
             return {"scan": self._scan, "while": self._while, "cond": self._cond}[name](equation, operands)
@@ -162,7 +164,7 @@ class Kernel:
             return [REWRITTEN[name](*operands, **params)]
         if name not in NATIVE:
             raise Unsupported(f"{name} within a loop")
-        return _bound(equation, operands)
+        return bind(equation, operands)
 
     def _scan(self, equation: Any, operands: list[Any]) -> list[Any]:
         params = equation.params
@@ -214,18 +216,8 @@ class Kernel:
         return lax.switch(operands[0], [branch(inner) for inner in equation.params["branches"]])
 
 
-def _bound(equation: Any, operands: Any) -> list[Any]:
-    results = equation.primitive.bind(*operands, **equation.params)
-    return results if equation.primitive.multiple_results else [results]
-
-
-def is_known(value: Any) -> bool:
+def _is_known(value: Any) -> bool:
     return not isinstance(value, Tracer | Stream)
-
-
-def opened(jaxpr: Any) -> tuple[Any, Any]:
-    """Equations and constants, also of a jaxpr that closes over nothing."""
-    return (jaxpr.jaxpr, jaxpr.consts) if hasattr(jaxpr, "consts") else (jaxpr, [])
 
 
 def _n_equations(jaxpr: Any) -> int:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-__all__ = ["Layout", "Value", "components", "spread"]
+__all__ = ["Layout", "Value", "components", "filled", "pack", "spread", "unpack"]
 
 
 class Value:
@@ -163,3 +163,19 @@ class Layout:
             raise ValueError("an array without components has no layout in parts")
         stacked = jnp.stack(arrays, axis=1)
         return Value.of_whole(self.lanes, stacked.reshape(stacked.shape[0], *self.shape, self.lanes))
+
+
+def pack(layouts: Sequence[Layout], values: Sequence[Value]) -> list[list[Any]]:
+    """Arrays of several values."""
+    return [layout.pack(value) for layout, value in zip(layouts, values, strict=True)]
+
+
+def unpack(layouts: Sequence[Layout], packed: Sequence[Any]) -> list[Value]:
+    """Several values again."""
+    return [layout.unpack(arrays) for layout, arrays in zip(layouts, packed, strict=True)]
+
+
+def filled(array: Any, width: int) -> Any:
+    """The lanes (the last axis) filled up to a width with the last of them."""
+    missing = (*array.shape[:-1], width - array.shape[-1])
+    return jnp.concatenate([array, jnp.broadcast_to(array[..., -1:], missing)], axis=-1) if missing[-1] else array

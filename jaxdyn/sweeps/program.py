@@ -63,16 +63,16 @@ def chunk_program(
     cell: Cell, system: System, grid: Grid, key: Array, settings: Settings, *, width_of_one: int
 ) -> tuple[tuple[int, ...], Program]:
     """Shape of a chunk and its program; the caller's number of lanes, or one that fits caches and memory."""
-    batched = batch(cell, in_axes=(None, 0, 0, None), engine=settings.engine or Automatic(grid.size))
-    budget = settings.budget
+    in_axes = (None, 0, 0, None)
+    batched = batch(cell, in_axes, engine=settings.engine or Automatic(grid.size))
 
     def program(lanes: int) -> Program:
         try:
             return compiled_once(batched, arguments(lanes))
         except jax.errors.JaxRuntimeError as error:
-            if settings.engine is not None or not is_refused(error):
+            if not is_refused(error):
                 raise
-        return compiled_once(jax.vmap(cell, in_axes=(None, 0, 0, None)), arguments(lanes))
+        return compiled_once(jax.vmap(cell, in_axes), arguments(lanes))
 
     def arguments(lanes: int) -> tuple[Any, ...]:
         chunk = grid.chunk_shape(lanes)
@@ -87,9 +87,9 @@ def chunk_program(
     while True:
         compiled = program(lanes)
         needed = _bytes(compiled.run) * compiled.n_workers
-        if needed <= budget or lanes == 1:
+        if needed <= settings.budget or lanes == 1:
             return grid.chunk_shape(lanes), compiled
-        lanes = max(1, min(lanes // 2, lanes * budget // needed))
+        lanes = max(1, min(lanes // 2, lanes * settings.budget // needed))
 
 
 def widest(jaxpr: Any) -> int:
