@@ -1,6 +1,7 @@
 """Plan of a sweep: its compiled chunk, the arrays it fills, and the fingerprint that names it."""
 
 import dataclasses
+import functools
 import json
 import platform
 from typing import Any
@@ -13,8 +14,9 @@ from jaxdyn._types import Array, default_dtype
 from jaxdyn.about import unknown_name
 from jaxdyn.errors import Status
 from jaxdyn.sweeps.grid import Grid, Region
+from jaxdyn.sweeps.known import Equations
 from jaxdyn.sweeps.measure import Cell, Variable
-from jaxdyn.sweeps.program import Program, Settings, chunk_program, compiled_once, digest, widest
+from jaxdyn.sweeps.program import Program, Settings, chunk_program, compiled_once, digest
 from jaxdyn.system import System
 
 __all__ = ["Layout", "Plan", "make_plan"]
@@ -84,7 +86,8 @@ def make_plan(
     one = (system, sample, jnp.uint32(0), key)
     probe = Cell(measure)
     traced, shapes = jax.make_jaxpr(probe, return_shape=True)(*one)
-    constants = _constants(measure, probe.variables, one)
+    equations = Equations(traced, shapes)
+    constants = _constants(measure, probe.variables, one, equations)
     names = [name for name in _kept(probe.variables, keep) if name not in constants]
     dims = _unique_dims(probe.variables, shapes, constants, grid.names)
     used = {dim for name in names for dim in dims[name]}
@@ -99,7 +102,7 @@ def make_plan(
     )
     _check_names(grid, layouts, coordinates)
     cell = Cell(measure, tuple(names))
-    chunk, program = chunk_program(cell, system, grid, key, settings, width_of_one=widest(traced.jaxpr))
+    chunk, program = chunk_program(cell, system, grid, key, settings, equations)
     takes_key, x64 = any(probe.takes_key.values()), default_dtype() == np.float64
     return Plan(system, grid, chunk, layouts, coordinates, program, key, takes_key, x64)
 
@@ -113,13 +116,19 @@ def _kept(variables: dict[str, Variable], keep: tuple[str, ...] | None) -> list[
     return [name for name in variables if name in keep]
 
 
-def _constants(measure: Any, variables: dict[str, Variable], one: tuple[Any, ...]) -> dict[str, np.ndarray[Any, Any]]:
+def _constants(
+    measure: Any, variables: dict[str, Variable], one: tuple[Any, ...], equations: Equations
+) -> dict[str, np.ndarray[Any, Any]]:
     """Values of the coordinates that are the same in all cells."""
+
+    def program(name: str) -> Program | None:
+        cell = Cell(measure, (name,))
+        return compiled_once(cell, one) if _is_constant(cell, name, one) else None
+
     found = {}
     for name in [name for name, variable in variables.items() if variable.is_coordinate]:
-        cell = Cell(measure, (name,))
-        if _is_constant(cell, name, one):
-            found[name] = np.asarray(compiled_once(cell, one).run(jax.tree.leaves(one))[name])
+        if compiled := equations.known(("constant", name), functools.partial(program, name)):
+            found[name] = np.asarray(compiled.run(jax.tree.leaves(one))[name])
     return found
 
 

@@ -16,6 +16,7 @@ from jaxdyn.engine.engines import Automatic, Engine
 from jaxdyn.engine.transform import COMPILER_OPTIONS, is_refused
 from jaxdyn.engine.transform import lanes as batch
 from jaxdyn.sweeps.grid import Grid
+from jaxdyn.sweeps.known import Equations
 from jaxdyn.sweeps.measure import Cell
 from jaxdyn.system import System
 
@@ -60,11 +61,15 @@ class Settings:
 
 
 def chunk_program(
-    cell: Cell, system: System, grid: Grid, key: Array, settings: Settings, *, width_of_one: int
+    cell: Cell, system: System, grid: Grid, key: Array, settings: Settings, equations: Equations
 ) -> tuple[tuple[int, ...], Program]:
     """Shape of a chunk and its program; the caller's number of lanes, or one that fits caches and memory."""
     in_axes = (None, 0, 0, None)
     batched = batch(cell, in_axes, engine=settings.engine or Automatic(grid.size))
+
+    def arguments(lanes: int) -> tuple[Any, ...]:
+        chunk = grid.chunk_shape(lanes)
+        return (system, *grid.cells(next(grid.regions(chunk)), chunk), key)
 
     def program(lanes: int) -> Program:
         try:
@@ -74,22 +79,21 @@ def chunk_program(
                 raise
         return compiled_once(jax.vmap(cell, in_axes), arguments(lanes))
 
-    def arguments(lanes: int) -> tuple[Any, ...]:
-        chunk = grid.chunk_shape(lanes)
-        return (system, *grid.cells(next(grid.regions(chunk)), chunk), key)
+    def fitting() -> tuple[tuple[int, ...], Program]:
+        if settings.lanes is not None:
+            return grid.chunk_shape(settings.lanes), program(settings.lanes)
+        lanes = min(MAX_LANES.get(jax.default_backend(), MAX_LANES_ELSEWHERE), -(-grid.size // n_workers()))
+        if jax.default_backend() == "cpu":
+            width = widest(jax.make_jaxpr(batched)(*arguments(lanes)).jaxpr) - widest(equations.jaxpr)
+            lanes = max(1, min(lanes, lanes * MAX_WIDTH // max(1, width)))
+        while True:
+            compiled = program(lanes)
+            needed = _bytes(compiled.run) * compiled.n_workers
+            if needed <= settings.budget or lanes == 1:
+                return grid.chunk_shape(lanes), compiled
+            lanes = max(1, min(lanes // 2, lanes * settings.budget // needed))
 
-    if settings.lanes is not None:
-        return grid.chunk_shape(settings.lanes), program(settings.lanes)
-    lanes = min(MAX_LANES.get(jax.default_backend(), MAX_LANES_ELSEWHERE), -(-grid.size // n_workers()))
-    if jax.default_backend() == "cpu":
-        width = widest(jax.make_jaxpr(batched)(*arguments(lanes)).jaxpr) - width_of_one
-        lanes = max(1, min(lanes, lanes * MAX_WIDTH // max(1, width)))
-    while True:
-        compiled = program(lanes)
-        needed = _bytes(compiled.run) * compiled.n_workers
-        if needed <= settings.budget or lanes == 1:
-            return grid.chunk_shape(lanes), compiled
-        lanes = max(1, min(lanes // 2, lanes * settings.budget // needed))
+    return equations.known((cell.keep, grid.shape, settings, n_workers()), fitting)
 
 
 def widest(jaxpr: Any) -> int:

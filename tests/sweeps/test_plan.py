@@ -11,6 +11,7 @@ import pytest
 from coded import coded
 
 import jaxdyn
+from jaxdyn.sweeps import known
 from jaxdyn.sweeps import plan as plans
 from jaxdyn.sweeps import program as programs
 from jaxdyn.sweeps.grid import make_grid
@@ -124,9 +125,34 @@ def test_programs_that_look_alike_are_not_confused():
 
 
 def test_few_programs_are_remembered():
-    for n in range(1, 20):
+    for n in range(1, 40):
         jaxdyn.sweep(lambda s, n=n: s.x0[:1] * n, coded(), {"a": [1.0]})
     assert len(programs._COMPILED) == 16
+    assert len(known._KNOWN) == 32
+
+
+def test_the_same_sweep_again_lowers_nothing(monkeypatch):
+    """Its equations, traced anew, name the program."""
+    run = functools.partial(jaxdyn.trajectory, n_steps=13)
+    over = {"a": np.linspace(0.5, 1.4, 5)}
+    first = jaxdyn.sweep(run, jaxdyn.models.henon(), over)
+    monkeypatch.setattr(programs, "compiled_once", None)
+    again = jaxdyn.sweep(run, jaxdyn.models.henon(b=0.2), over)
+    with pytest.raises(TypeError, match="not callable"):
+        jaxdyn.sweep(functools.partial(run, n_steps=14), jaxdyn.models.henon(), over)
+    monkeypatch.undo()
+    known._KNOWN.clear()
+    assert again.equals(jaxdyn.sweep(run, jaxdyn.models.henon(b=0.2), over)) and not again.equals(first)
+
+
+def test_settings_of_jax_that_decide_on_numbers_make_another_program():
+    over = {"a": [1.0]}
+    with compilations() as compiled:
+        jaxdyn.sweep(lambda s: s.x0 @ s.x0, coded(), over)
+        known_ones = len(compiled)
+        with jax.default_matmul_precision("bfloat16"):
+            jaxdyn.sweep(lambda s: s.x0 @ s.x0, coded(), over)
+    assert len(compiled) > known_ones
 
 
 def test_programs_with_lapack_run_one_at_a_time(two_workers):

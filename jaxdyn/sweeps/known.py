@@ -1,0 +1,76 @@
+"""What this process has compiled before, found by the equations of one cell: a repeated sweep only traces them."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+__all__ = ["Equations"]
+
+_T = TypeVar("_T")
+
+MOST = 32
+"""Entries kept, the last ones used."""
+
+SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable")
+"""Settings of JAX that decide how equations are compiled."""
+
+_KNOWN: OrderedDict[Hashable, tuple[Any, Any]] = OrderedDict()
+_LOCK = threading.Lock()
+
+
+class Equations:
+    """Traced equations of one cell, with the shapes of its results by name."""
+
+    def __init__(self, closed: Any, shapes: Any) -> None:
+        self.jaxpr = closed.jaxpr
+        self._closed = closed
+        self._name = _name(closed, shapes)
+
+    def known(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """What `make` returned when last called for equal equations and an equal key."""
+        if self._name is None:
+            return make()
+        whole = (self._name, key)
+        with _LOCK:
+            if whole in _KNOWN:
+                _KNOWN.move_to_end(whole)
+                return _KNOWN[whole][1]
+        made = make()
+        with _LOCK:
+            # The equations stay alive with the entry: their text names Python functions by address.
+            _KNOWN[whole] = (self._closed, made)
+            if len(_KNOWN) > MOST:
+                _KNOWN.popitem(last=False)
+        return made
+
+
+def _name(closed: Any, shapes: Any) -> Hashable | None:
+    """All that a program of these equations depends on; None if they call back to Python."""
+    text = str(closed.jaxpr)
+    if "callback" in text:  # the text tells callbacks of one shape apart only by where they are in memory
+        return None
+    settings = (str(jax.devices()[0]), *(getattr(jax.config, name) for name in SETTINGS))
+    names = jax.tree.structure(shapes)
+    return text, tuple(closed.in_avals), names, settings, tuple(map(_contents, _constants(closed)))
+
+
+def _contents(array: Any) -> tuple[Any, ...]:
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        return (str(array.dtype), *_contents(jax.random.key_data(array)))
+    array = np.asarray(array)
+    return str(array.dtype), array.shape, array.tobytes()
+
+
+def _constants(closed: Any) -> Iterator[Any]:
+    """Arrays that equations close over, those inside loops and calls too; their text leaves them out."""
+    yield from getattr(closed, "consts", ())
+    for equation in getattr(closed, "jaxpr", closed).eqns:
+        for value in equation.params.values():
+            for inner in value if isinstance(value, tuple | list) else (value,):
+                if hasattr(inner, "eqns") or hasattr(inner, "jaxpr"):
+                    yield from _constants(inner)
