@@ -48,5 +48,9 @@ def whole_number(value: Any, what: str, *, least: int = 1) -> int:
 
 
 def matmul(a: ArrayLike, b: ArrayLike) -> Array:
-    """Matrix product in the full precision of its dtype; GPUs would round float32 factors to 10 bits."""
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+    """Matrix product in the full precision of its dtype, unless `jax.default_matmul_precision` names another.
+
+    Left to themselves GPUs round float32 factors to 10 bits, TPUs to 7.
+    """
+    named = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
+    return jnp.matmul(a, b, precision=None if named else jax.lax.Precision.HIGHEST)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdyn.analysis.orthonormal import UNROLLED, orthonormalize, solve_least_squares
+from jaxdyn.analysis.orthonormal import UNROLLED, cholesky, householder, orthonormalize, solve_least_squares
 
 SHAPES = [(1, 1), (1, 4), (2, 2), (3, 3), (3, 8), (UNROLLED, UNROLLED), (UNROLLED + 1, UNROLLED + 1), (12, 30)]
 
@@ -45,6 +45,37 @@ def test_factorization_in_double_precision(shape, x64):
     q, r = map(np.asarray, orthonormalize(jnp.asarray(vectors)))
     assert q.dtype == np.float64
     check(vectors, q, r)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (64, 200)])
+def test_cholesky_passes(shape):
+    vectors = vectors_of(shape).astype(np.float32)
+    q, r = map(np.asarray, jax.jit(cholesky)(jnp.asarray(vectors)))
+    assert (q.dtype, r.dtype) == (np.float32, np.float32)
+    check(vectors, q, r)
+    # The factors are unique: those of the reflections, up to rounding times the condition number.
+    bound = 40 * sum(shape) * np.finfo(np.float32).eps * np.linalg.cond(vectors)
+    for found, expected in zip((q, r), householder(jnp.asarray(vectors)), strict=True):
+        assert np.abs(found - expected).max() <= bound * max(1, np.abs(expected).max())
+
+
+@pytest.mark.parametrize("condition", [1e2, 1e6, 1e10])
+def test_cholesky_passes_of_nearly_parallel_vectors(condition, x64):
+    """Orthogonal to rounding, unlike Gram-Schmidt, while the condition number stays below 1 / (n eps) = 1e14."""
+    generic = np.linalg.qr(vectors_of((40, 20)))[0].T
+    spread = np.linalg.qr(vectors_of((20, 20), 1))[0] * np.geomspace(1, 1 / condition, 20)
+    vectors = spread @ generic
+    q, r = map(np.asarray, cholesky(jnp.asarray(vectors)))
+    eps = np.finfo(float).eps
+    assert np.abs(q @ q.T - np.eye(20)).max() <= 60 * eps
+    assert np.abs(r.T @ q - vectors).max() <= 60 * eps * np.abs(vectors).max()
+
+
+def test_gpus_and_tpus_get_cholesky_passes():
+    vectors = jnp.asarray(vectors_of((UNROLLED + 1, 20)), jnp.float32)
+    for platform, name in (("cuda", "potrf"), ("tpu", "stablehlo.cholesky"), ("cpu", "geqrf")):
+        text = jax.export.export(jax.jit(jax.vmap(orthonormalize)), platforms=[platform])(vectors[None]).mlir_module()
+        assert (name in text) and ("geqrf" in text) == (platform == "cpu")
 
 
 def test_ill_conditioned_vectors(x64):

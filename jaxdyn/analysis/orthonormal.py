@@ -4,10 +4,11 @@ import functools
 from typing import Any
 
 import jax.numpy as jnp
+from jax import lax
 
-from jaxdyn._types import Array, Float, matmul
+from jaxdyn._types import Array, Float
 
-__all__ = ["orthonormalize", "solve_least_squares"]
+__all__ = ["cholesky", "gram_schmidt", "householder", "orthonormalize", "solve_least_squares"]
 
 # Up to this many vectors the loop over columns is unrolled: under vmap it is elementwise code over
 # all lanes, tens of times faster than one LAPACK call a lane, and it needs no kernel on a GPU.
@@ -20,13 +21,17 @@ SHORT = 8
 def orthonormalize(vectors: Float[Array, "k n"]) -> tuple[Float[Array, "k n"], Float[Array, "k k"]]:
     """Orthonormal rows Q and upper triangular R, diagonal >= 0, with vectors = R.T @ Q.
 
-    Modified Gram-Schmidt for few vectors (loss of orthogonality about eps times the condition number),
-    Householder QR for many. A vanishing vector gives a zero row in the first case.
+    Modified Gram-Schmidt for few vectors (loss of orthogonality about eps times the condition number); for many,
+    Householder reflections on a CPU, three Cholesky passes elsewhere, where batched reflections run one after the
+    other. A vanishing vector gives a zero row in the first case.
     """
-    return _gram_schmidt(vectors) if vectors.shape[0] <= UNROLLED else _householder(vectors)
+    if vectors.shape[0] <= UNROLLED:
+        return gram_schmidt(vectors)
+    return lax.platform_dependent(vectors, cpu=householder, default=cholesky)
 
 
-def _gram_schmidt(vectors: Array) -> tuple[Array, Array]:
+def gram_schmidt(vectors: Array) -> tuple[Array, Array]:
+    """Modified Gram-Schmidt, written out: elementwise code over all lanes."""
     k = vectors.shape[0]
     rows: list[Array] = []
     zero = jnp.zeros((), vectors.dtype)
@@ -51,17 +56,44 @@ def _over_components(combine: Any, v: Array) -> Array:
     return functools.reduce(combine, list(v)) if len(v) <= SHORT else combine.reduce(v)
 
 
-def _householder(vectors: Array) -> tuple[Array, Array]:
+def householder(vectors: Array) -> tuple[Array, Array]:
+    """Householder reflections (LAPACK): orthogonal to rounding whatever the vectors."""
     q, r = jnp.linalg.qr(vectors.T)
     sign = jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(r.dtype)
     return (q * sign[None, :]).T, r * sign[:, None]
+
+
+def cholesky(vectors: Array) -> tuple[Array, Array]:
+    """Cholesky factors of the products of all pairs, three times: nothing but matrix products and k-by-k work.
+
+    The first pass shifts the diagonal, so that it cannot fail; the second needs its result to have a condition number
+    below (n eps)^-1/2, which holds for vectors (of length 1) up to about 1 / (n eps). Beyond that results may be nan.
+    Fukaya, Kannan, Nakatsukasa, Yamamoto & Yanagisawa 2020, SIAM Journal on Scientific Computing 42, A477-A503.
+    """
+    k, n = vectors.shape
+    largest = jnp.max(jnp.abs(vectors), axis=1, keepdims=True)
+    scale = jnp.where((largest > 0) & (largest < jnp.inf), largest, 1)
+    q = vectors / scale
+    length = jnp.sqrt(jnp.sum(q * q, axis=1, keepdims=True))
+    q, r = q / jnp.where(length > 0, length, 1), jnp.diag((scale * length)[:, 0])
+    # What the sums of n products may be wrong by, for rows of length 1: their shift.
+    for shift in (11 * n * jnp.finfo(vectors.dtype).eps, 0.0, 0.0):
+        lower = jnp.linalg.cholesky(_product(q, q.T) + shift * jnp.eye(k, dtype=q.dtype))
+        q = lax.linalg.triangular_solve(lower, q, left_side=True, lower=True)
+        r = _product(lower.T, r)
+    return q, r
+
+
+def _product(a: Array, b: Array) -> Array:
+    """Matrix product in full precision, whatever the user allows the dynamics: directions hang on it."""
+    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
 
 
 def solve_least_squares(matrix: Float[Array, "m n"], rhs: Float[Array, " m"]) -> Float[Array, " n"]:
     """Minimize |matrix @ x - rhs| for a matrix of full column rank, by QR and back substitution."""
     n = matrix.shape[1]
     q, r = orthonormalize(matrix.T)
-    y = matmul(q, rhs)
+    y = _product(q, rhs)
     if n > UNROLLED:
         return jnp.linalg.solve(r, y)
     x: list[Array] = []

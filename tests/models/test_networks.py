@@ -148,6 +148,26 @@ def test_sweep_of_the_gain_is_one_matrix_product(model):
     assert batch == ((), ())
     assert sorted(v.aval.shape for v in product.invars) == [(7, 30), (30, 30)]
     assert product.params["precision"] == (jax.lax.Precision.HIGHEST,) * 2
+    with jax.default_matmul_precision("tensorfloat32"):
+        jaxpr = jax.make_jaxpr(jax.vmap(rate))(jnp.linspace(0.5, 2.0, 7), states)
+    (product,) = dot_products(jaxpr.jaxpr)
+    assert product.params["precision"] == (jax.lax.Precision.HIGH,) * 2  # what the user named
+
+
+def test_spectra_of_many_gains_are_products_of_matrices():
+    """Each stage multiplies J by all states, and by all tangent vectors of all lanes at once; nothing is batched."""
+    network = jaxdyn.models.random_rnn(n=30)
+
+    def leading(g):
+        return jaxdyn.lyapunov_spectrum(
+            network.with_params(g=g), n_steps=10, n_transient=0, dt=0.1, n_exponents=3
+        ).exponents
+
+    jaxpr = jax.make_jaxpr(jaxdyn.lanes(leading))(jnp.linspace(0.5, 2.0, 7))
+    products = [p for p in dot_products(jaxpr.jaxpr) if (30, 30) in [v.aval.shape for v in p.invars]]
+    columns = {int(np.prod(v.aval.shape)) // 30 for p in products for v in p.invars if v.aval.shape != (30, 30)}
+    assert columns == {7, 3 * 7}
+    assert {p.params["dimension_numbers"][1] for p in products} == {((), ())}
 
 
 @pytest.mark.parametrize(
