@@ -215,6 +215,7 @@ class _Driven:
 
     def during_step(self, t: Any, params: dict[str, Any]) -> "_Driven":
         """Return this field with sampled inputs, also inner ones, held at their value at `t`."""
-        inner = self.field.during_step(t, params) if isinstance(self.field, _Driven) else self.field
+        hold = getattr(self.field, "during_step", None)
+        inner = self.field if hold is None else hold(t, params)
         u = _Constant(self.u(t, params)) if isinstance(self.u, _FromParams) else self.u
         return _Driven(inner, u, self.index)

@@ -1,6 +1,10 @@
 """Fixtures of all tests: strict JAX on the CPU, and modes that a test asks for by name."""
 
 import os
+
+# Tests run beside each other, one process a core: threads of LAPACK would only wait for each other. It reads this once.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from collections.abc import Iterator
 
 import jax

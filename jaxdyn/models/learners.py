@@ -20,7 +20,11 @@ __all__ = [
     "vector_learner_flow",
 ]
 
-_SOURCE = "M. Madduri, BMI_Model, notebook 20200810_learning_rate_bmi: learning rates of a brain-machine interface"
+_SOURCE = (
+    "M. Madduri, BMI_Model, notebook 20200810_learning_rate_bmi: learning rates of a brain-machine interface; after "
+    "J. S. Mueller et al., A mathematical model for the two-learners problem, J. Neural Eng. 14 (2017) 036005. Closed "
+    "forms: jaxdyn.models.learner_theory and learner_cycles"
+)
 
 
 def two_learner_error(x: Float[Array, " dim"], params: Mapping[str, Any]) -> Float[Array, ""]:
@@ -154,7 +158,8 @@ two_learner_descent = model(
             "the minima are stable if and only if A < 2, B < 2 and 2 - (A + B) + 2 A B h (1 - h) > 0, with "
             "h = q/tau^2, A = gamma_k tau^2 sqrt(sigma_k/sigma_w), B = gamma_w tau^2 sqrt(sigma_w/sigma_k)",
             "tau = 1, sigma = 1/2: multipliers 1 - gamma_k and 1 - gamma_w, stable square (0, 2)^2",
-            "there, beyond gamma_k = 2: supercritical flip to a 2-cycle of half-amplitude sqrt((gamma_k - 2)/2); at "
+            "the flip at that boundary is supercritical for h < 1/2, and can be subcritical for h > 1/2",
+            "tau = 1, sigma = 1/2, beyond gamma_k = 2: stable 2-cycle of half-amplitude sqrt((gamma_k - 2)/2); at "
             "gamma_w = 0.9 it loses stability at gamma_k = 2.2618586260",
             "equal rates and penalties: on the line k = w the cubic map u+ = a u - u^3, u = sqrt(gamma) tau k, "
             "a = 1 + gamma (tau^2 - sigma)",
@@ -237,6 +242,8 @@ multiplicative_map = model(
             "both die out: the origin has multipliers 1 - a and 1 - b",
             "a < 0: Lotka-Volterra by Euler's method with step 1; the fixed point (w, k) = (b/c, -a/c) has multipliers "
             "1 +- i sqrt(-a b), of modulus above 1, so that orbits spiral outward where the flow has closed ones",
+            "there V = c w - b ln w + c k + a ln k, conserved by the flow, rises at every step by b (u - ln(1 + u)) - "
+            "a (v - ln(1 + v)), u = -a - c k, v = c w - b",
         ),
         transient=0.0,
         duration=1000.0,

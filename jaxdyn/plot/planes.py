@@ -1,28 +1,21 @@
 """Phase planes: streams or displacement arrows, nullclines, fixed points, trajectories."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 
-from jaxdyn.about import unknown_name
-from jaxdyn.analysis.stability import stability_label
-from jaxdyn.plot._parts import (
-    as_list,
-    axes_of,
-    cased,
-    legend,
-    logarithmic_ticks,
-    mathematics,
-    state_index,
-    state_label,
-    wrapped,
-)
-from jaxdyn.plot.style import OKABE_ITO, SEQUENTIAL
+from jaxdyn.analysis.fixed_points import fixed_points as find_fixed_points
+from jaxdyn.analysis.nullclines import Nullclines, plane_nullclines
+from jaxdyn.analysis.planes import Plane, plane_of
+from jaxdyn.integrate import Trajectory, final_state, trajectory
+from jaxdyn.plot._flow_field import arrows, streams
+from jaxdyn.plot._parts import as_list, axes_of, cased, legend, mathematics, state_label, wrapped
+from jaxdyn.plot._plane_points import draw_eigenvectors, draw_points, points_inside
+from jaxdyn.plot.style import OKABE_ITO
 from jaxdyn.plot.trajectories import phase_trajectory
 from jaxdyn.system import System
 
@@ -30,22 +23,8 @@ __all__ = ["phase_plane"]
 
 Side: TypeAlias = str | int | tuple[str | int, float, float] | None
 
-_FINE = 301  # points a side for nullclines
 _STREAM = 61  # points a side for streams, which are interpolated
 _ARROWS = 21  # arrows a side, for maps
-_DECADES = 3  # of speed that are told apart by color
-_SHAPES = {
-    "saddle focus": "h",
-    "flip saddle": "d",
-    "saddle": "D",
-    "flip": "^",
-    "node": "s",
-    "focus": "o",
-    "center": "o",
-    "marginal": "v",
-    "undefined": "X",
-}
-"""Marker by the first of these words that the name of a class holds."""
 
 
 def phase_plane(
@@ -53,14 +32,19 @@ def phase_plane(
     x: Side = None,
     y: Side = None,
     *,
+    fixed: Mapping[str, float] | None = None,
+    quasi_steady: Sequence[str] | str = (),
     t: float = 0,
-    others: Mapping[str, float] | None = None,
-    fixed_points: Any = None,
+    fixed_points: Any = True,
+    eigenvectors: bool = False,
     trajectories: Any = None,
+    cycle: bool = False,
+    dt: float | None = None,
+    duration: float | None = None,
     density: float = 1.0,
     ax: Axes | None = None,
 ) -> Axes:
-    """Phase plane of two states of a system.
+    """Phase plane of two states of a system: flow, nullclines, fixed points, trajectories.
 
     Parameters
     ----------
@@ -69,14 +53,26 @@ def phase_plane(
     x, y
         The two states: `("v", -2.5, 2.5)`, or a name or position whose range the system knows. Default: the
         first two.
+    fixed
+        Values of other states; default the system's start. The plane is a slice through them.
+    quasi_steady
+        Names of other states that are where their own rates vanish at each point of the plane; see `nullclines`.
     t
         Time at which a non-autonomous field is frozen.
-    others
-        Values of the other states; default the system's start. The plane is a slice through them.
     fixed_points
-        A `FixedPoints` record: `x` (m, dim), `found` (m,), `stability` (m,). All are projected onto the plane.
+        True: find those in the window, of the system whose fixed states stand still and whose quasi-steady ones
+        move; their class is that in this system. A `FixedPoints` record: all of its points, projected. False:
+        none.
+    eigenvectors
+        Draw the real eigenvectors at the fixed points as short lines.
     trajectories
-        One `Trajectory` or a list of them, projected onto the plane.
+        One or several of: a start in the plane, `(0.5, 1.0)`, from which the same system runs; a `Trajectory`,
+        which is projected onto the plane.
+    cycle
+        Draw the orbit on which the system moves after a long time from its start, once around if it closes.
+    dt, duration
+        Step and length of the runs from starts, and of the run before the long-run orbit; steps for maps. Default:
+        what the system's `about` says.
     density
         Of stream lines or arrows, 1 is normal.
     ax
@@ -85,14 +81,13 @@ def phase_plane(
     Returns
     -------
     Axes
-        Streams are colored by speed. Nullclines are where one component of the field is zero within the
-        slice. Fixed points: stable ones are filled, unstable ones open, saddles half filled; squares are
-        nodes, circles foci, diamonds saddles.
+        Streams are colored by speed on a logarithmic scale. Fixed points: stable ones are filled, unstable ones
+        open, saddles half filled; squares are nodes, circles foci, diamonds saddles.
 
     Raises
     ------
     ValueError
-        If a state is unknown, has no range, or both axes are the same state.
+        If a state is unknown, has no range, or both axes are the same state; if a run has no step.
 
     Examples
     --------
@@ -101,160 +96,149 @@ def phase_plane(
     >>> [float(limit) for limit in ax.get_xlim()]
     [-2.0, 2.0]
     """
-    if system.dim < 2:
-        raise ValueError(f"{system.about.name} has one state; a phase plane needs two")
-    sides = _side(system, 0 if x is None else x), _side(system, 1 if y is None else y)
-    if sides[0][0] == sides[1][0]:
-        raise ValueError(f"x and y are both {system.state_names[sides[0][0]]!r}; choose two states")
+    plane = plane_of(system, x, y, fixed=fixed, quasi_steady=quasi_steady, t=t)
     if density <= 0:
         raise ValueError(f"density must be positive, got {density}")
-    start = system.with_state(**_known_states(system, others))
+    runs = _runs(plane, trajectories, cycle, dt, duration)
     ax = axes_of(ax)
-    i, j = sides[0][0], sides[1][0]
-    if system.discrete:
-        _arrows(ax, *_field(start, sides, t, max(3, round(_ARROWS * density))))
-    else:
-        _streams(ax, *_field(start, sides, t, _STREAM), density)
-    _nullclines(ax, *_field(start, sides, t, _FINE), start, (i, j))
-    for result in [] if trajectories is None else as_list(trajectories):
-        phase_trajectory(result, i, j, system=system, ax=ax, color="black", zorder=5)
-    if fixed_points is not None:
-        _fixed_points(ax, fixed_points, sides)
-    for which, (index, low, high) in zip("xy", sides, strict=True):
+    _flow(ax, plane, density)
+    lines = plane_nullclines(plane)
+    _nullclines(ax, lines, system)
+    for run, of, is_orbit in runs:
+        shown = [of.state_names.index(name) for name in lines.states]
+        if is_orbit:
+            _orbit(ax, run, shown)
+        else:
+            phase_trajectory(run, *shown, system=of, ax=ax, color="black", linewidth=1.0, zorder=4)
+    if fixed_points is not None and fixed_points is not False:
+        _fixed_points(ax, plane, lines, fixed_points, eigenvectors)
+    for which, index, (low, high) in zip("xy", plane.states, plane.sides, strict=True):
+        label = state_label(index, system)
         getattr(ax, f"set_{which}lim")(low, high)
-        getattr(ax, f"set_{which}label")(
-            wrapped(state_label(index, system)) if which == "y" else state_label(index, system)
-        )
+        getattr(ax, f"set_{which}label")(wrapped(label) if which == "y" else label)
     legend(ax)
     return ax
 
 
-def _side(system: System, given: Any) -> tuple[int, float, float]:
-    """Position and interval of the state on one axis."""
-    if isinstance(given, tuple | list):
-        if len(given) != 3:
-            raise ValueError(f"an axis is (state, low, high), got {given!r}")
-        index, low, high = state_index(given[0], system, system.dim), float(given[1]), float(given[2])
+def _flow(ax: Axes, plane: Plane, density: float) -> None:
+    """Stream lines of a flow, arrows of a map."""
+    nodes = plane.nodes(max(3, round(_ARROWS * density)) if plane.system.discrete else _STREAM)
+    values, _ = plane.on_grid(*nodes)
+    if plane.system.discrete:
+        arrows(ax, *nodes, values[..., 0], values[..., 1])
     else:
-        index = state_index(given, system, system.dim)
-        name = system.state_names[index]
-        symbol = system.about.symbol(name)
-        known = symbol.range if symbol else None
-        if known is None:
-            raise ValueError(f"state {name!r} has no range in system.about; give ({name!r}, low, high)")
-        low, high = (float(end) for end in known)
-    if not (np.isfinite([low, high]).all() and low < high):
-        raise ValueError(f"the interval of {system.state_names[index]!r} must have low < high, got {low}, {high}")
-    return index, low, high
+        streams(ax, *nodes, values[..., 0], values[..., 1], density)
 
 
-def _known_states(system: System, others: Mapping[str, float] | None) -> dict[str, Any]:
-    for name in others or {}:
-        if name not in system.state_names:
-            raise ValueError(f"others: {system.about.name} has no state {unknown_name(name, system.state_names)}")
-    return dict(others or {})
-
-
-def _field(system: System, sides: Any, t: float, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Grid axes and the two components of the displacement on the grid, (y, x)."""
-    (i, left, right), (j, bottom, top) = sides
-    across, up = np.linspace(left, right, count), np.linspace(bottom, top, count)
-    components = _evaluate(system, jnp.asarray(across, system.dtype), jnp.asarray(up, system.dtype), t, i, j)
-    return across, up, np.asarray(components[0], float), np.asarray(components[1], float)
-
-
-@jax.jit
-def _evaluate(system: System, across: Any, up: Any, t: Any, i: Any, j: Any) -> Any:
-    time = system.time(t, 0, 0)
-
-    def at(a: Any, b: Any) -> Any:
-        moved = system.displacement(time, system.x0.at[i].set(a).at[j].set(b))
-        return moved[i], moved[j]
-
-    return jax.vmap(lambda b: jax.vmap(lambda a: at(a, b))(across))(up)
-
-
-def _speed(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, LogNorm | None, str]:
-    """Speed with its color scale; the scale is None where nothing moves."""
-    speed = np.hypot(u, v)
-    moving = speed[np.isfinite(speed) & (speed > 0)]
-    if not moving.size:
-        return speed, None, "neither"
-    high, low = moving.max(), max(moving.min(), moving.max() * 10.0**-_DECADES)
-    norm = LogNorm(low if low < high else high / 10, high)
-    slower = bool(np.nanmin(speed) < low)
-    return np.where(np.isfinite(speed), np.maximum(speed, low), low), norm, "min" if slower else "neither"
-
-
-def _streams(ax: Axes, x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarray, density: float) -> None:
-    speed, norm, extend = _speed(u, v)
-    if norm is None:
-        return
-    u, v = np.ma.masked_invalid(u), np.ma.masked_invalid(v)
-    look: dict[str, Any] = {"linewidth": 0.7, "arrowsize": 0.6, "cmap": SEQUENTIAL, "norm": norm, "zorder": 1}
-    streams = ax.streamplot(x, y, u, v, color=speed, density=density, **look)
-    _speed_bar(ax, streams.lines, "speed", extend)
-
-
-def _arrows(ax: Axes, x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarray) -> None:
-    speed, norm, extend = _speed(u, v)
-    if norm is None:
-        return
-    # One factor for both directions in units of cells, so that the longest usual arrow fills one cell.
-    cells = np.hypot(u / (x[1] - x[0]), v / (y[1] - y[0]))
-    factor = float(np.quantile(cells[np.isfinite(cells)], 0.9)) or 1.0
-    look: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": factor, "width": 0.004, "zorder": 1}
-    u, v = np.ma.masked_invalid(u), np.ma.masked_invalid(v)
-    arrows = ax.quiver(x, y, u, v, speed, norm=norm, cmap=SEQUENTIAL, **look)
-    _speed_bar(ax, arrows, "displacement per step", extend)
-
-
-def _speed_bar(ax: Axes, colored: Any, label: str, extend: str) -> None:
-    bar = ax.figure.colorbar(colored, ax=ax, label=label, extend=extend)
-    bar.outline.set_linewidth(0.5)  # type: ignore[operator]
-    logarithmic_ticks(bar.ax.yaxis, colored.norm.vmin, colored.norm.vmax)
-
-
-def _nullclines(
-    ax: Axes, x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarray, system: System, states: tuple[int, int]
-) -> None:
-    for values, index, color in zip((u, v), states, (OKABE_ITO[1], OKABE_ITO[0]), strict=True):
-        finite = values[np.isfinite(values)]
-        if not finite.size or not finite.min() < 0 < finite.max():
-            continue  # this component has one sign in the window
-        curve = ax.contour(x, y, np.ma.masked_invalid(values), levels=[0.0], colors=[color], zorder=3)
-        curve.set(linewidths=1.6, path_effects=cased(1.6))
-        name = system.state_names[index]
+def _nullclines(ax: Axes, lines: Nullclines, system: System) -> None:
+    for curves, name, color in zip((lines.x, lines.y), lines.states, (OKABE_ITO[1], OKABE_ITO[0]), strict=True):
+        if not curves:
+            continue
+        gap = np.full((1, 2), np.nan)
+        points = np.concatenate([part for curve in curves for part in (curve, gap)])
         words = name.replace("_", r"\ ")
         letters = rf"\mathrm{{{words}}}"
         moved = rf"\Delta {mathematics(name) or letters}"
         rate = mathematics(name, r"\dot") or rf"\mathrm{{d}}{letters}/\mathrm{{d}}t"
         label = f"${moved if system.discrete else rate} = 0$"
-        ax.plot([], [], color=color, linewidth=1.6, label=label)
+        ax.plot(*points.T, color=color, linewidth=1.6, path_effects=cased(1.6), label=label, zorder=3)
 
 
-def _fixed_points(ax: Axes, points: Any, sides: Any) -> None:
-    (i, *xs), (j, *ys) = sides
-    places, found, codes = (np.asarray(part) for part in (points.x, points.found, points.stability))
-    if places.ndim != 2:
+def _fixed_points(ax: Axes, plane: Plane, lines: Nullclines, given: Any, eigenvectors: bool) -> None:
+    """Fixed points that were given, or those of the plane's own system."""
+    if given is True:
+        if lines.area.all():
+            return  # nothing moves: there are no single points
+        of, given = _found(plane)
+    else:
+        of = plane.system
+    states = tuple(of.state_names.index(name) for name in lines.states)
+    places, codes = points_inside(given, states, plane.sides)  # type: ignore[arg-type]
+    if eigenvectors:
+        draw_eigenvectors(ax, of, places, states, plane.sides)  # type: ignore[arg-type]
+    draw_points(ax, places, codes, states)  # type: ignore[arg-type]
+
+
+def _found(plane: Plane) -> tuple[System, Any]:
+    of = plane.subsystem()
+    names = plane.system.state_names
+    box = {names[state]: side for state, side in zip(plane.states, plane.sides, strict=True)}
+    return of, find_fixed_points(of, box=box)
+
+
+def _runs(plane: Plane, trajectories: Any, cycle: bool, dt: Any, duration: Any) -> list[tuple[Any, System, bool]]:
+    """Trajectories to draw: each with the system it belongs to, and whether it is the long-run orbit."""
+    given = [] if trajectories is None else _several(trajectories)
+    records = [(run, plane.system, False) for run in given if hasattr(run, "x")]
+    starts = [_start(plane, start) for start in given if not hasattr(start, "x")]
+    if not starts and not cycle:
+        return records
+    of = plane.subsystem()
+    timing = _timing(of, dt, duration)
+    if starts:
+        runs = jax.vmap(lambda start: trajectory(of.with_state(start), **timing))(jnp.stack(starts))
+        records += [(jax.tree.map(lambda leaf, k=k: leaf[k], runs), of, False) for k in range(len(starts))]
+    if cycle:
+        settled = of.with_state(final_state(of, **timing).x)
+        records.append((trajectory(settled, **timing), of, True))
+    return records
+
+
+def _several(trajectories: Any) -> list[Any]:
+    """List of runs and starts; one pair of numbers is one start."""
+    if not hasattr(trajectories, "x") and np.ndim(trajectories[0]) == 0 and not hasattr(trajectories[0], "x"):
+        return [trajectories]
+    return list(trajectories) if isinstance(trajectories, np.ndarray | jax.Array) else list(as_list(trajectories))
+
+
+def _start(plane: Plane, given: Any) -> Any:
+    """State of the plane's own system at a point of the plane."""
+    if np.shape(given) != (2,):
         raise ValueError(
-            f"expected the fixed points of one system, x (m, dim), got {places.shape}; "
-            "pick one lane: jax.tree.map(lambda leaf: leaf[0], fixed_points)"
+            f"a start is a point of the plane, (x, y), got shape {np.shape(given)}; for other starts give a "
+            "Trajectory: jaxdyn.trajectory(system.with_state(...), ...)"
         )
-    a, b = places[:, i], places[:, j]
-    inside = found.astype(bool) & (xs[0] <= a) & (a <= xs[1]) & (ys[0] <= b) & (b <= ys[1])
-    for code in np.unique(codes[inside]):
-        here = inside & (codes == code)
-        words = str(stability_label(code))
-        ax.plot(a[here], b[here], label=words, **_marker(words))
+    names = [plane.system.state_names[state] for state in plane.states]
+    return plane.subsystem().with_state(**dict(zip(names, given, strict=True))).x0
 
 
-def _marker(words: str) -> dict[str, Any]:
-    """Marker of a class: filled if stable, open if unstable, half filled for saddles."""
-    shape = next(shape for word, shape in _SHAPES.items() if word in words)
-    fill = "full" if words.startswith("stable") else "left" if "saddle" in words else "none"
-    face = {"color": "black", "markerfacecoloralt": "white"}
-    if fill == "none":
-        fill, face = "full", {"color": "black", "markerfacecolor": "white" if "unstable" in words else "0.6"}
-    rim = {"markeredgecolor": "black", "markeredgewidth": 0.9, "markersize": 6}
-    return {"linestyle": "none", "marker": shape, "fillstyle": fill, "zorder": 6, **face, **rim}
+def _timing(system: System, dt: Any, duration: Any) -> dict[str, Any]:
+    """Number of steps and step of a run."""
+    about = system.about
+    duration = (about.transient or about.duration) if duration is None else duration
+    if system.discrete:
+        return {"n_steps": round(duration)}
+    step = about.dt if dt is None else dt
+    if step is None:
+        raise ValueError(f"{about.name} has no step in system.about; give dt=..., and duration=... for its length")
+    return {"n_steps": max(1, round(duration / step)), "dt": step}
+
+
+def _orbit(ax: Axes, run: Trajectory, shown: Sequence[int]) -> None:
+    """Long-run orbit: a thick curve once around if it closes, else a thin one; points of a map."""
+    points = np.asarray(run.x, float)
+    look: dict[str, Any] = {"color": "black", "label": "long-run orbit", "zorder": 4.5}
+    turn = None if np.issubdtype(run.t.dtype, np.integer) else _one_turn(points)
+    if np.issubdtype(run.t.dtype, np.integer):
+        look |= {"linestyle": "none", "marker": ".", "markersize": 2, "markeredgewidth": 0}
+    else:
+        look |= {"linewidth": 0.6} if turn is None else {"linewidth": 2.2, "path_effects": cased(2.2)}
+    ax.plot(*points[:turn, list(shown)].T, **look)
+
+
+def _one_turn(points: np.ndarray) -> int | None:
+    """Number of points until a closed orbit is back at its start; None for others."""
+    scaled = points / np.maximum(np.ptp(points, axis=0), np.finfo(float).tiny)
+    away = np.linalg.norm(scaled - scaled[0], axis=1)
+    far = np.flatnonzero(away > 0.5 * np.max(away))
+    step = np.max(np.linalg.norm(np.diff(scaled, axis=0), axis=1), initial=0.0)
+    if not far.size or not np.isfinite(away).all() or step > 0.5:
+        return None
+    near = np.flatnonzero(away[far[0] :] <= step)
+    if not near.size:
+        return None
+    back = far[0] + int(near[0])
+    # The next turn must be the same; a chaotic orbit passes its start by chance only.
+    again = scaled[back : 2 * back]
+    apart = np.linalg.norm(again - scaled[: len(again)], axis=1)
+    return back + 2 if len(again) == back and np.max(apart) <= 2 * step else None
