@@ -10,8 +10,8 @@ round: the state of three numbers becomes an array (lanes, 3), each step shuffle
                                                        y0 y1 y2 y3 y4 ...      holds 4 to 16 lanes
         stack, slice: copies                           z0 z1 z2 z3 z4 ...      stack, slice: nothing to do
 
-The function is traced once (`transform.py`); its equations are walked (`interpreter.py`), and each is done in one of
-three ways:
+The function is traced once (`call.py`, `transform.py`); its equations are walked (`interpreter.py`), and each is done
+in one of three ways:
 
 * in components, where no array has more than 64 numbers (`components.py`): arithmetic is one equation a component;
   reshape, slice, stack, transpose are list work while tracing and cost nothing when run. Loops carry components.
@@ -26,6 +26,8 @@ blocks that stay in the cache, and XLA compiles each block's loop as one functio
     lanes   0 ........ 255 | 256 ....... 511 | 512 ....... 767 | ...
             whole loop,      then the next     ...
             one function
+
+Such a function runs on one core; a call outside `jit` therefore gives each core its lanes (`cores.py`).
 
 To teach the engine a primitive, add a line: to `ELEMENTWISE` if it acts on each number by itself, to `RULES` if it
 moves or combines components, to `DENSE` for whole arrays.

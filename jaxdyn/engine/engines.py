@@ -50,6 +50,8 @@ class Xla:
     """Steps of a loop in one body; by default at most 16 on an accelerator, 1 on a CPU; innermost loops only."""
     components: int | None = None
     """Components of the largest array that is taken apart; by default 64."""
+    threads: int | None = None
+    """Cores of a CPU that share the lanes of a call outside `jit`; by default all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +77,8 @@ def check_engine(engine: Any) -> None:
         return
     if not isinstance(engine, Xla | Mosaic):
         raise TypeError(f"engine must be Xla(...), Mosaic(...), Vmap() or None for the best one, got {engine!r}")
-    for name in ("block", "unroll", "components"):
-        if (value := getattr(engine, name)) is not None:
+    for name in ("block", "unroll", "components", "threads"):
+        if (value := getattr(engine, name, None)) is not None:
             whole_number(value, f"{name} of engine={engine}")
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import jax
 
 from jaxdyn._record import record, static
+from jaxdyn.engine.call import call_of, lanes_of, traced
 from jaxdyn.engine.census import Census, census
 from jaxdyn.engine.engines import COMPONENTS, Engine, Mosaic, Xla, chosen, width_of
-from jaxdyn.engine.transform import COMPILER_OPTIONS, call_of, lanes, lanes_of, traced
+from jaxdyn.engine.transform import COMPILER_OPTIONS, lanes
 
 __all__ = ["Explanation", "explain"]
 

@@ -7,17 +7,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.api_util import flatten_axes
 from jax.core import Tracer
 
-from jaxdyn.engine.engines import Automatic, Engine, Mosaic, Vmap, check_engine, chosen, run_components
+from jaxdyn.engine.call import Call, aval_of, call_of, lanes_of, traced
+from jaxdyn.engine.cores import is_at_home, joined, n_cores, on_all_cores, share
+from jaxdyn.engine.engines import BLOCK, Automatic, Engine, Mosaic, Vmap, Xla, check_engine, chosen, run_components
 from jaxdyn.engine.values import Value
 
-__all__ = ["COMPILER_OPTIONS", "call_of", "is_refused", "lanes", "lanes_of", "traced"]
+__all__ = ["COMPILER_OPTIONS", "is_refused", "lanes", "settings_of_jax"]
 
 COMPILER_OPTIONS: dict[str, Any] = {"cpu": {"xla_cpu_prefer_vector_width": 512}}
 """Options that programs of the engine are compiled with, by platform; XLA takes them for a whole program only."""
+
+SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable", "jax_disable_jit")
+"""Settings of JAX that decide how equations are traced and compiled."""
 
 
 def lanes(
@@ -33,10 +37,10 @@ def lanes(
         Axis of the lanes in each argument and result, as in `jax.vmap`: a number, None where all lanes share the
         value, or a pytree of them. Keyword arguments have their lanes first.
     engine
-        `Xla(block=..., unroll=..., components=...)` takes small arrays apart into one array of lanes a component;
-        `Mosaic(block=..., unroll=...)` makes each loop one kernel of an NVIDIA GPU (experimental; elsewhere it falls
-        back to `Xla` with a warning). `Vmap()` is `jax.vmap`. By default the one that fits the function and the
-        platform; see `explain`.
+        `Xla(block=..., unroll=..., components=..., threads=...)` takes small arrays apart into one array of lanes
+        a component; `Mosaic(block=..., unroll=...)` makes each loop one kernel of an NVIDIA GPU (experimental;
+        elsewhere it falls back to `Xla` with a warning). `Vmap()` is `jax.vmap`. By default the one that fits the
+        function and the platform; see `explain`.
 
     Returns
     -------
@@ -52,8 +56,8 @@ def lanes(
     Notes
     -----
     Transforms: jit, grad, jvp, vmap and lanes outside; jit, grad, jvp, vmap, lanes and control flow inside. Collectives
-    over the axis of lanes need `jax.vmap` with its `axis_name`. Called outside `jit` it compiles; the program is
-    kept for the same `fn`.
+    over the axis of lanes need `jax.vmap` with its `axis_name`. Called outside `jit` it compiles, keeps
+    the program for the same `fn`, and on a CPU lets all cores share the lanes.
 
     Examples
     --------
@@ -74,22 +78,16 @@ def lanes(
     return batched
 
 
-def call_of(
-    fn: Callable[..., Any], in_axes: Any, out_axes: Any, engine: Engine | Automatic | None, args: Any, kwargs: Any
-) -> tuple["_Call", list[Any]]:
-    """A call, checked: what decides on its program, and its arrays."""
-    leaves, tree = jax.tree.flatten((args, kwargs))
-    axes = _axes_of(in_axes, args, kwargs)
-    _check_lanes(leaves, axes)
-    call = _Call(_Same(fn), tree, tuple(axes), _Same(out_axes), engine, tuple(map(_constant, leaves)))
-    return call, [leaf for leaf in leaves if _is_array(leaf)]
-
-
-def _evaluate(call: "_Call", arrays: list[Any]) -> Any:
+def _evaluate(call: Call, arrays: list[Any]) -> Any:
     """Results of a compiled program, with the options that only the outermost `jit` may have."""
     options = COMPILER_OPTIONS.get(jax.default_backend())
-    if options and not any(isinstance(array, Tracer) for array in arrays):
+    # Within another trace a new array is traced as well.
+    if options and not any(isinstance(array, Tracer) for array in [*arrays, jnp.zeros(())]):
         try:
+            if all(map(is_at_home, arrays)):
+                pieces = _pieces(call, tuple(map(aval_of, arrays)), settings_of_jax())
+                if pieces is not None:
+                    return pieces(arrays)
             return _outermost(tuple(options.items()))(call, arrays)
         except ValueError as error:  # within another trace, through what `fn` closes over
             if "compiler_options" not in str(error):
@@ -101,80 +99,50 @@ def _evaluate(call: "_Call", arrays: list[Any]) -> Any:
     return _program(call, arrays)
 
 
+@functools.lru_cache(maxsize=128)
+def _pieces(call: Call, avals: tuple[Any, ...], settings: Any) -> Callable[[list[Any]], Any] | None:
+    """Function of a call's arrays that runs them on several cores; None where one is enough."""
+    n, threads = lanes_of(call, avals), getattr(call.engine, "threads", None) or n_cores()
+    if threads == 1 or isinstance(call.engine, Vmap | Mosaic) or n < BLOCK * threads:
+        return None
+    closed, shape = traced(call, list(avals))
+    flags = [axis is not None for axis in call.array_axes]
+    engine: Any = call.engine
+    if not isinstance(engine, Xla):
+        engine = chosen(closed.jaxpr, flags, "cpu", getattr(engine, "lanes", None) or n)
+    if not isinstance(engine, Xla) or any(isinstance(constant, Tracer) for constant in closed.consts):
+        return None
+    width = share(n, BLOCK, threads)
+    own = [_resized(aval, axis, width) for aval, axis in zip(avals, call.array_axes, strict=True)]
+    program = _outermost(tuple(COMPILER_OPTIONS["cpu"].items()))
+    compiled = program.lower(dataclasses.replace(call, engine=engine), own).compile()
+    out_axes = flatten_axes("lanes out_axes", jax.tree.structure(shape), call.out_axes.value)
+
+    def run(arrays: list[Any]) -> Any:
+        results = on_all_cores(compiled, arrays, call.array_axes, width, threads)
+        return jax.tree.unflatten(jax.tree.structure(shape), joined(results, out_axes, n))
+
+    return run
+
+
+def settings_of_jax() -> tuple[Any, ...]:
+    """Settings of this thread that decide how equations are traced and compiled."""
+    return (str(jax.devices()[0]), *(getattr(jax.config, name) for name in SETTINGS))
+
+
+def _resized(aval: Any, axis: int | None, width: int) -> Any:
+    shape = list(aval.shape)
+    if axis is not None:
+        shape[axis] = width
+    return jax.ShapeDtypeStruct(tuple(shape), aval.dtype, weak_type=aval.weak_type)
+
+
 def is_refused(error: Exception) -> bool:
     """Whether XLA:CPU could not compile a loop as one function, which `jax.vmap` does not ask for."""
     return any(words in str(error) for words in ("Fusion kind not implemented", "Failed to materialize symbols"))
 
 
-class _Same:
-    """An object as a static argument: equal to equal ones if they can be compared, else to itself."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-        try:
-            self._hash, self._by_value = hash(value), True
-        except TypeError:
-            self._hash, self._by_value = id(value), False
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _Same) or type(self.value) is not type(other.value):
-            return False
-        return self.value is other.value or (self._by_value and other._by_value and bool(self.value == other.value))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Call:
-    """What a program is compiled for, beside the shapes of its arrays."""
-
-    fn: _Same
-    tree: Any
-    axes: tuple[int | None, ...]
-    out_axes: _Same
-    engine: Engine | Automatic | None
-    constants: tuple[Any, ...]
-    """Arguments that are no arrays, in their places; None elsewhere."""
-
-    def arguments(self, arrays: list[Any]) -> tuple[Any, Any]:
-        """Positional and keyword arguments from arrays."""
-        own = iter(arrays)
-        leaves = [next(own) if constant is None else constant.value for constant in self.constants]
-        return jax.tree.unflatten(self.tree, leaves)
-
-    @property
-    def array_axes(self) -> list[int | None]:
-        """Axes of the arrays alone."""
-        return [axis for axis, constant in zip(self.axes, self.constants, strict=True) if constant is None]
-
-
-def _is_array(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") or isinstance(leaf, bool | int | float | complex)
-
-
-def _constant(leaf: Any) -> _Same | None:
-    return None if _is_array(leaf) else _Same(leaf)
-
-
-def traced(call: _Call, arrays: list[Any]) -> tuple[Any, Any]:
-    """Equations of one lane, and the shape of its result."""
-
-    def one_lane(*leaves: Any) -> Any:
-        args, kwargs = call.arguments(list(leaves))
-        return call.fn.value(*args, **kwargs)
-
-    elements = [_element(array, axis) for array, axis in zip(arrays, call.array_axes, strict=True)]
-    return jax.make_jaxpr(one_lane, return_shape=True)(*elements)
-
-
-def lanes_of(call: _Call, arrays: list[Any]) -> int:
-    """Number of lanes of a call."""
-    pairs = zip(arrays, call.array_axes, strict=True)
-    return next(_shape(array)[axis] for array, axis in pairs if axis is not None)
-
-
-def _run(call: _Call, arrays: list[Any]) -> Any:
+def _run(call: Call, arrays: list[Any]) -> Any:
     axes = call.array_axes
     n = lanes_of(call, arrays)
     platform = jax.default_backend()
@@ -209,50 +177,6 @@ _program = jax.jit(_run, static_argnums=0)
 @functools.cache
 def _outermost(options: tuple[tuple[str, Any], ...]) -> Any:
     return jax.jit(_run, static_argnums=0, compiler_options=dict(options))
-
-
-def _axes_of(in_axes: Any, args: Any, kwargs: Any) -> list[int | None]:
-    """Axis of the lanes in each leaf."""
-    if isinstance(in_axes, list):
-        in_axes = tuple(in_axes)
-    if isinstance(in_axes, tuple) and len(in_axes) != len(args):
-        raise ValueError(f"in_axes has {len(in_axes)} entries for {len(args)} arguments; give one each")
-    positional = flatten_axes("lanes in_axes", jax.tree.structure(args), in_axes)
-    axes = [*positional, *(0 for _ in jax.tree.leaves(kwargs))]
-    for axis in axes:
-        if axis is not None and (isinstance(axis, bool) or not isinstance(axis, int)):
-            raise TypeError(f"in_axes must hold whole numbers or None, got {axis!r}")
-    return axes
-
-
-def _check_lanes(leaves: list[Any], axes: list[int | None]) -> None:
-    sizes: dict[int, str] = {}
-    for leaf, axis in zip(leaves, axes, strict=True):
-        if axis is None:
-            continue
-        shape = _shape(leaf) if _is_array(leaf) else None
-        if shape is None or not -len(shape) <= axis < len(shape):
-            got = f"shape {shape}" if shape is not None else type(leaf).__name__
-            raise ValueError(f"an argument of {got} has no axis {axis} of lanes; put None for it in in_axes")
-        sizes.setdefault(shape[axis], f"shape {shape}, axis {axis}")
-    if not sizes:
-        raise ValueError("no argument has lanes; at least one entry of in_axes must be a number, and have an array")
-    if len(sizes) > 1:
-        found = "; ".join(f"{n} lanes ({where})" for n, where in sizes.items())
-        raise ValueError(f"arguments differ in their number of lanes: {found}; give arrays of one length")
-
-
-def _shape(leaf: Any) -> tuple[int, ...]:
-    return tuple(leaf.shape) if hasattr(leaf, "shape") else np.shape(leaf)
-
-
-def _element(array: Any, axis: int | None) -> Any:
-    """Shape and dtype of one lane's part of an array."""
-    aval = array if isinstance(array, jax.ShapeDtypeStruct) else jax.typeof(array)
-    shape = list(aval.shape)
-    if axis is not None:
-        del shape[axis]
-    return jax.ShapeDtypeStruct(tuple(shape), aval.dtype, weak_type=getattr(aval, "weak_type", False))
 
 
 def _value(array: Any, axis: int | None, n: int) -> Value:

@@ -9,15 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdyn.engine.transform import settings_of_jax
+
 __all__ = ["Equations"]
 
 _T = TypeVar("_T")
 
 MOST = 32
 """Entries kept, the last ones used."""
-
-SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable")
-"""Settings of JAX that decide how equations are compiled."""
 
 _KNOWN: OrderedDict[Hashable, tuple[Any, Any]] = OrderedDict()
 _LOCK = threading.Lock()
@@ -54,9 +53,8 @@ def _name(closed: Any, shapes: Any) -> Hashable | None:
     text = str(closed.jaxpr)
     if "callback" in text:  # the text tells callbacks of one shape apart only by where they are in memory
         return None
-    settings = (str(jax.devices()[0]), *(getattr(jax.config, name) for name in SETTINGS))
     names = jax.tree.structure(shapes)
-    return text, tuple(closed.in_avals), names, settings, tuple(map(_contents, _constants(closed)))
+    return text, tuple(closed.in_avals), names, settings_of_jax(), tuple(map(_contents, _constants(closed)))
 
 
 def _contents(array: Any) -> tuple[Any, ...]:

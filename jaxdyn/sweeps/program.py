@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import math
-import os
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxdyn._types import Array
+from jaxdyn.engine.cores import n_cores
 from jaxdyn.engine.engines import Automatic, Engine
 from jaxdyn.engine.transform import COMPILER_OPTIONS, is_refused
 from jaxdyn.engine.transform import lanes as batch
@@ -45,7 +45,7 @@ class Program:
 
 def n_workers() -> int:
     """Chunks in flight: one for each core of a CPU; two on an accelerator, so that copying overlaps computing."""
-    return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 2
+    return n_cores() if jax.default_backend() == "cpu" else 2
 
 
 @dataclasses.dataclass(frozen=True)
