@@ -7,7 +7,7 @@ from typing import Any
 
 from jax.extend.core import Literal
 
-from jaxdyn.engine.components import ELEMENTWISE, MOVED, RULES
+from jaxdyn.engine.components import ELEMENTWISE, MOVED, RULES, positions
 from jaxdyn.engine.dense import DENSE
 
 __all__ = ["Census", "census", "in_parts", "is_interpreted", "results_vary", "varying"]
@@ -133,14 +133,16 @@ def _walk(jaxpr: Any, flags: list[bool], limit: int, counts: Census | None) -> l
         else:
             results = [any(given)] * len(equation.outvars)
             if counts is not None and any(given):
-                _count(equation, limit, counts)
+                _count(equation, given, limit, counts)
         varies.update(zip(equation.outvars, results, strict=True))
     return [read(v) for v in jaxpr.outvars]
 
 
-def _count(equation: Any, limit: int, counts: Census) -> None:
+def _count(equation: Any, given: list[bool], limit: int, counts: Census) -> None:
     name = equation.primitive.name
-    if in_parts(equation, limit):
+    if name in MOVED and any(given[i] for i in positions(name, len(given))):
+        counts.fallbacks[name] += 1  # each lane moves numbers from or to a place of its own
+    elif in_parts(equation, limit):
         n = _n_equations(equation)
         counts.equations += n
         counts.expensive += n * (name in EXPENSIVE)

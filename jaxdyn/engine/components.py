@@ -15,7 +15,7 @@ from jax import lax
 
 from jaxdyn.engine.values import Value, components, spread
 
-__all__ = ["ELEMENTWISE", "MOVED", "RULES", "elementwise", "moved"]
+__all__ = ["ELEMENTWISE", "MOVED", "RULES", "elementwise", "moved", "positions"]
 
 ELEMENTWISE = frozenset(
     """abs acos acosh add add_any and asin asinh atan atan2 atanh bessel_i0e bessel_i1e bitcast_convert_type cbrt ceil
@@ -206,21 +206,25 @@ MOVED = {
 indices between them). They are asked where they move 0, 1, 2 ... to, if the rest of their operands is known."""
 
 
-def moved(equation: Any, operands: list[Value], n_numbers: int) -> Parts | None:
+def positions(name: str, n_operands: int) -> range:
+    """Which operands of a primitive that moves numbers say where to."""
+    return range(1, 2) if name == "scatter" else range(MOVED[name], n_operands)
+
+
+def moved(equation: Any, operands: list[Value]) -> Parts | None:
     """Components after a move, or None where the rest is not known or some come from nowhere (fill values)."""
-    if equation.primitive.name == "scatter":
-        numbers, rest = [operands[0], operands[2]], [operands[1]]
-    else:
-        numbers, rest = operands[:n_numbers], operands[n_numbers:]
+    places = positions(equation.primitive.name, len(operands))
+    rest = [operands[i] for i in places]
+    numbers = [value for i, value in enumerate(operands) if i not in places]
     if not all(value.known for value in rest) or equation.params.get("fill_value") is not None:
         return None
-    names, start = [], 0
-    for value in numbers:
-        names.append(np.arange(start, start + value.size, dtype=np.int32).reshape(value.shape))
-        start += value.size
-    asked = [*names, *(value.whole for value in rest)]
-    if equation.primitive.name == "scatter":
-        asked = [asked[0], asked[2], asked[1]]
+    asked, start = [], 0
+    for i, value in enumerate(operands):
+        if i in places:
+            asked.append(value.whole)
+        else:
+            asked.append(np.arange(start, start + value.size, dtype=np.int32).reshape(value.shape))
+            start += value.size
     with jax.ensure_compile_time_eval():
         where = np.asarray(equation.primitive.bind(*map(jnp.asarray, asked), **equation.params))
     if where.min() < 0 or where.max() >= start:

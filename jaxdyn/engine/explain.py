@@ -10,8 +10,8 @@ import jax
 from jaxdyn._record import record, static
 from jaxdyn.engine.call import call_of, lanes_of, traced
 from jaxdyn.engine.census import Census, census
-from jaxdyn.engine.engines import COMPONENTS, Engine, Mosaic, Xla, chosen, width_of
-from jaxdyn.engine.transform import COMPILER_OPTIONS, lanes
+from jaxdyn.engine.engines import COMPONENTS, Engine, Mosaic, Vmap, Xla, chosen, width_of
+from jaxdyn.engine.transform import COMPILER_OPTIONS, is_refused, lanes
 
 __all__ = ["Explanation", "explain"]
 
@@ -88,11 +88,11 @@ def explain(fn: Callable[..., Any], *args: Any, in_axes: Any = 0, engine: Engine
     closed, _ = traced(call, arrays)
     flags = [axis is not None for axis in call.array_axes]
     used = engine or chosen(closed.jaxpr, flags, platform, n)
+    began = time.perf_counter()
+    compiled, used = _compiled(fn, args, in_axes, used)
+    seconds = time.perf_counter() - began
     limit = (used.components or COMPONENTS) if isinstance(used, Xla | Mosaic) else 0
     counts = census(closed.jaxpr, flags, limit)
-    began = time.perf_counter()
-    compiled = jax.jit(lanes(fn, in_axes, engine=used)).lower(*args).compile(COMPILER_OPTIONS.get(platform))
-    seconds = time.perf_counter() - began
     cost = compiled.cost_analysis()
     flops = cost.get("flops") if isinstance(cost, dict) else None
     return Explanation(
@@ -109,6 +109,17 @@ def explain(fn: Callable[..., Any], *args: Any, in_axes: Any = 0, engine: Engine
         compile_seconds=seconds,
         flops_per_lane=None if flops is None or n == 0 else flops / n,
     )
+
+
+def _compiled(fn: Callable[..., Any], args: Any, in_axes: Any, engine: Engine) -> tuple[Any, Engine]:
+    """The program, and its engine: `Vmap` where XLA could not compile the one that was meant."""
+    options = COMPILER_OPTIONS.get(jax.default_backend())
+    try:
+        return jax.jit(lanes(fn, in_axes, engine=engine)).lower(*args).compile(options), engine
+    except jax.errors.JaxRuntimeError as error:
+        if not is_refused(error):
+            raise
+    return jax.jit(lanes(fn, in_axes, engine=Vmap())).lower(*args).compile(options), Vmap()
 
 
 def _at_once(engine: Engine, counts: Census, n: int, platform: str) -> int:

@@ -74,7 +74,7 @@ class Interpreter:
         elif name in RULES:
             results = RULES[name](equation.params, *(operand.parts for operand in operands))
         else:
-            results = moved(equation, operands, MOVED[name])
+            results = moved(equation, operands)
         if results is None:
             return None
         several = equation.primitive.multiple_results

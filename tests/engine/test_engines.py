@@ -52,3 +52,14 @@ def test_a_loop_that_xla_refuses_as_one_function_goes_through_vmap(monkeypatch):
         jax.jit(lanes(fn, engine=Xla(block=2048)))(x)
     got = lanes(fn, engine=Xla(block=2048))(x)
     np.testing.assert_array_equal(got, jax.jit(jax.vmap(fn))(x))
+
+
+def test_lanes_that_read_from_places_of_their_own_go_through_vmap():
+    """A read at a place of its own has no rule: a loop of it would be put together and taken apart every time."""
+
+    def jumping(seed):
+        table = jnp.sin(jnp.arange(8.0) * seed)
+        return lax.fori_loop(0, 30_000, lambda _, x: table[(x * 100).astype(int) % 8], seed)
+
+    report = jaxdyn.explain(jumping, jnp.linspace(0.1, 1.0, 40))
+    assert report.engine == jaxdyn.Vmap() and report.fallbacks_in_loops == {"dynamic_slice": 1}
