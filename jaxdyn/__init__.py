@@ -14,6 +14,7 @@ from jaxdyn.analysis.dimension import kaplan_yorke_dimension
 from jaxdyn.analysis.fixed_points import FixedPoints, fixed_points
 from jaxdyn.analysis.local import eigenvalues, jacobian, linearize
 from jaxdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from jaxdyn.analysis.nullclines import Nullclines, nullclines
 from jaxdyn.analysis.stability import Stability, spectral_abscissa, spectral_radius, stability, stability_label
 from jaxdyn.derived import Samples, driven, nth_iterate, samples
 from jaxdyn.engine.engines import Mosaic, Vmap, Xla
@@ -22,11 +23,13 @@ from jaxdyn.engine.transform import lanes
 from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_failed
 from jaxdyn.integrate import All, Every, Final, Trajectory, final_state, trajectory
 from jaxdyn.methods import RK4, Euler, Heun, Tsit5
+from jaxdyn.subsystems import frozen
 from jaxdyn.sweeps.run import sweep
 from jaxdyn.system import Flow, Map, System, flow, iterated_map
 
 if _TYPE_CHECKING:
     from jaxdyn import models, plot
+    from jaxdyn.interactive import explore
 
 _LAZY_MODULES = ("models", "plot")
 
@@ -45,6 +48,7 @@ __all__ = [
     "LyapunovSpectrum",
     "Map",
     "Mosaic",
+    "Nullclines",
     "Samples",
     "Stability",
     "Status",
@@ -58,9 +62,11 @@ __all__ = [
     "eigenvalues",
     "errors",
     "explain",
+    "explore",
     "final_state",
     "fixed_points",
     "flow",
+    "frozen",
     "iterated_map",
     "jacobian",
     "kaplan_yorke_dimension",
@@ -70,6 +76,7 @@ __all__ = [
     "methods",
     "models",
     "nth_iterate",
+    "nullclines",
     "plot",
     "raise_if_failed",
     "samples",
@@ -85,6 +92,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in _LAZY_MODULES:
         return _importlib.import_module(f"jaxdyn.{name}")
+    if name == "explore":  # needs matplotlib
+        return _importlib.import_module("jaxdyn.interactive").explore
     raise AttributeError(f"module 'jaxdyn' has no attribute {name!r}")
 
 

@@ -23,7 +23,7 @@ __all__ = ["phase_plane"]
 
 Side: TypeAlias = str | int | tuple[str | int, float, float] | None
 
-_STREAM = 61  # points a side for streams, which are interpolated
+_NODES = 201  # of the grid, a side, for streams and nullclines
 _ARROWS = 21  # arrows a side, for maps
 
 
@@ -101,8 +101,10 @@ def phase_plane(
         raise ValueError(f"density must be positive, got {density}")
     runs = _runs(plane, trajectories, cycle, dt, duration)
     ax = axes_of(ax)
-    _flow(ax, plane, density)
-    lines = plane_nullclines(plane)
+    nodes = plane.nodes(_NODES)
+    values, solved = plane.on_grid(*nodes)
+    _flow(ax, nodes, values, system.discrete, density)
+    lines = plane_nullclines(plane, nodes, values, solved)
     _nullclines(ax, lines, system)
     for run, of, is_orbit in runs:
         shown = [of.state_names.index(name) for name in lines.states]
@@ -120,14 +122,14 @@ def phase_plane(
     return ax
 
 
-def _flow(ax: Axes, plane: Plane, density: float) -> None:
+def _flow(ax: Axes, nodes: tuple[np.ndarray, np.ndarray], values: np.ndarray, discrete: bool, density: float) -> None:
     """Stream lines of a flow, arrows of a map."""
-    nodes = plane.nodes(max(3, round(_ARROWS * density)) if plane.system.discrete else _STREAM)
-    values, _ = plane.on_grid(*nodes)
-    if plane.system.discrete:
-        arrows(ax, *nodes, values[..., 0], values[..., 1])
-    else:
+    if not discrete:
         streams(ax, *nodes, values[..., 0], values[..., 1], density)
+        return
+    some = np.linspace(0, len(nodes[0]) - 1, max(3, round(_ARROWS * density))).round().astype(int)
+    chosen = values[np.ix_(some, some)]
+    arrows(ax, nodes[0][some], nodes[1][some], chosen[..., 0], chosen[..., 1])
 
 
 def _nullclines(ax: Axes, lines: Nullclines, system: System) -> None:
@@ -218,7 +220,7 @@ def _orbit(ax: Axes, run: Trajectory, shown: Sequence[int]) -> None:
     """Long-run orbit: a thick curve once around if it closes, else a thin one; points of a map."""
     points = np.asarray(run.x, float)
     look: dict[str, Any] = {"color": "black", "label": "long-run orbit", "zorder": 4.5}
-    turn = None if np.issubdtype(run.t.dtype, np.integer) else _one_turn(points)
+    turn = None if np.issubdtype(run.t.dtype, np.integer) else one_turn(points)
     if np.issubdtype(run.t.dtype, np.integer):
         look |= {"linestyle": "none", "marker": ".", "markersize": 2, "markeredgewidth": 0}
     else:
@@ -226,7 +228,7 @@ def _orbit(ax: Axes, run: Trajectory, shown: Sequence[int]) -> None:
     ax.plot(*points[:turn, list(shown)].T, **look)
 
 
-def _one_turn(points: np.ndarray) -> int | None:
+def one_turn(points: np.ndarray) -> int | None:
     """Number of points until a closed orbit is back at its start; None for others."""
     scaled = points / np.maximum(np.ptp(points, axis=0), np.finfo(float).tiny)
     away = np.linalg.norm(scaled - scaled[0], axis=1)
@@ -234,10 +236,11 @@ def _one_turn(points: np.ndarray) -> int | None:
     step = np.max(np.linalg.norm(np.diff(scaled, axis=0), axis=1), initial=0.0)
     if not far.size or not np.isfinite(away).all() or step > 0.5:
         return None
-    near = np.flatnonzero(away[far[0] :] <= step)
+    near = far[0] + np.flatnonzero(away[far[0] :] <= step)
     if not near.size:
         return None
-    back = far[0] + int(near[0])
+    passing = near[: np.append(np.flatnonzero(np.diff(near) > 1) + 1, len(near))[0]]
+    back = int(passing[np.argmin(away[passing])])
     # The next turn must be the same; a chaotic orbit passes its start by chance only.
     again = scaled[back : 2 * back]
     apart = np.linalg.norm(again - scaled[: len(again)], axis=1)
