@@ -15,7 +15,11 @@ from jaxdyn.analysis.fixed_points import FixedPoints, fixed_points
 from jaxdyn.analysis.local import eigenvalues, jacobian, linearize
 from jaxdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from jaxdyn.analysis.nullclines import Nullclines, nullclines
+from jaxdyn.analysis.perturbation_growth import PerturbationGrowth, perturbation_growth
+from jaxdyn.analysis.power_method import PowerMethod, power_method
+from jaxdyn.analysis.qr_algorithm import QRAlgorithm, qr_algorithm
 from jaxdyn.analysis.stability import Stability, spectral_abscissa, spectral_radius, stability, stability_label
+from jaxdyn.analysis.transient import TransientGrowth, transient_growth
 from jaxdyn.derived import Samples, driven, nth_iterate, samples
 from jaxdyn.engine.engines import Mosaic, Vmap, Xla
 from jaxdyn.engine.explain import explain
@@ -49,12 +53,16 @@ __all__ = [
     "Map",
     "Mosaic",
     "Nullclines",
+    "PerturbationGrowth",
+    "PowerMethod",
+    "QRAlgorithm",
     "Samples",
     "Stability",
     "Status",
     "Symbol",
     "System",
     "Trajectory",
+    "TransientGrowth",
     "Tsit5",
     "Vmap",
     "Xla",
@@ -77,7 +85,10 @@ __all__ = [
     "models",
     "nth_iterate",
     "nullclines",
+    "perturbation_growth",
     "plot",
+    "power_method",
+    "qr_algorithm",
     "raise_if_failed",
     "samples",
     "spectral_abscissa",
@@ -86,6 +97,7 @@ __all__ = [
     "stability_label",
     "sweep",
     "trajectory",
+    "transient_growth",
 ]
 
 

@@ -1,4 +1,8 @@
-"""Linear systems with a constant input; for inputs that change in time see `jaxdyn.driven`."""
+"""Linear systems with a constant input, x' = A x + B u and x[n+1] = A x[n] + B u.
+
+Inputs that change in time come through `jaxdyn.driven`, which adds to the states: with values (steps, inputs),
+`driven(linear_map(A=A), samples(values @ B.T))` is x[n+1] = A x[n] + B u[n].
+"""
 
 from typing import Any
 
@@ -36,7 +40,8 @@ def _sized(made: Ingredients, options: dict[str, Any]) -> Ingredients:
     if np.shape(params["u"]) != shape[1:]:
         raise ValueError(
             f"u has shape {np.shape(params['u'])}, B has {shape[1]} columns; u is one constant value per column; "
-            "for an input that changes in time use jaxdyn.driven(system, jaxdyn.samples(values))"
+            "for values (steps, inputs) that change in time leave u out and use "
+            "jaxdyn.driven(system, jaxdyn.samples(values @ B.T))"
         )
     if made.x0 is not None and np.shape(made.x0) != (n,):
         raise ValueError(f"x0 has shape {np.shape(made.x0)}, A has {n} rows; give one value per row")
