@@ -6,7 +6,7 @@ Answer: inside the two Hopf lines, known in closed form, rest is unstable and ev
 and about -1. Spiking also survives in a thin band outside them, because both Hopf bifurcations are subcritical there:
 the sweep finds its width, which no closed form gives. Every cell has its full Lyapunov spectrum.
 
-    python examples/01_fitzhugh_nagumo_plane.py [--smoke] [--out DIR]
+    python examples/04_fitzhugh_nagumo_plane.py [--smoke] [--out DIR]
 """
 
 import argparse

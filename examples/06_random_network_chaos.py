@@ -6,7 +6,7 @@ Answer: the Jacobian -I + g J at rest nearly fills the disc of radius g about -1
 This network of 500 units then settles on regular motion (exponent 0) and is chaotic from about g = 1.35 on, with a
 largest exponent that stays some percent below the mean-field value of an infinite network.
 
-    python examples/03_random_network.py [--smoke] [--out DIR]
+    python examples/06_random_network_chaos.py [--smoke] [--out DIR]
 """
 
 import argparse

@@ -5,7 +5,7 @@ Question: how many are there, and how many of them are stable?
 Answer: without input one (rest), nine from eta1/eta2 = 1.0085 on, seventeen from twice that value. Input moves the
 thresholds apart; every change of a count lies on an exact fold or pitchfork line. All six variables are searched.
 
-    python examples/04_hebbian_pair.py [--smoke] [--out DIR]
+    python examples/08_hebbian_pair_plane.py [--smoke] [--out DIR]
 """
 
 import argparse

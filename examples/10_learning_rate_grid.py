@@ -6,7 +6,7 @@ Answer: inside the closed-form boundary A < 2, B < 2, 2 - (A + B) + 2 A B h (1 -
 rate that the spectral radius of one step predicts; beyond it the pair cycles, wanders or diverges. Cells very close to
 the boundary, or with a tiny learning rate, do not settle in 1000 steps.
 
-    python examples/02_learning_rate_grid.py [--smoke] [--out DIR]
+    python examples/10_learning_rate_grid.py [--smoke] [--out DIR]
 """
 
 import argparse
