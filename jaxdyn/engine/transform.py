@@ -81,30 +81,38 @@ def lanes(
 def _evaluate(call: Call, arrays: list[Any]) -> Any:
     """Results of a compiled program, with the options that only the outermost `jit` may have."""
     options = COMPILER_OPTIONS.get(jax.default_backend())
-    # Within another trace a new array is traced as well.
-    if options and not any(isinstance(array, Tracer) for array in [*arrays, jnp.zeros(())]):
-        try:
-            if all(map(is_at_home, arrays)):
-                pieces = _pieces(call, tuple(map(aval_of, arrays)), settings_of_jax())
-                if pieces is not None:
-                    return pieces(arrays)
-            return _outermost(tuple(options.items()))(call, arrays)
-        except ValueError as error:  # within another trace, through what `fn` closes over
-            if "compiler_options" not in str(error):
-                raise
-        except jax.errors.JaxRuntimeError as error:
-            if not is_refused(error):
-                raise
-            return _program(dataclasses.replace(call, engine=Vmap()), arrays)
+    if not options or any(isinstance(array, Tracer) for array in arrays):
+        return _program(call, arrays)
+    try:
+        if (pieces := _pieces_of(call, arrays)) is not None:
+            return pieces(arrays)
+        return _outermost(tuple(options.items()))(call, arrays)
+    except ValueError as error:  # within another trace, through what `fn` closes over
+        if "compiler_options" not in str(error):
+            raise
+    except jax.errors.JaxRuntimeError as error:
+        if not is_refused(error):
+            raise
+        call = dataclasses.replace(call, engine=Vmap())
     return _program(call, arrays)
 
 
-@functools.lru_cache(maxsize=128)
-def _pieces(call: Call, avals: tuple[Any, ...], settings: Any) -> Callable[[list[Any]], Any] | None:
-    """Function of a call's arrays that runs them on several cores; None where one is enough."""
-    n, threads = lanes_of(call, avals), getattr(call.engine, "threads", None) or n_cores()
-    if threads == 1 or isinstance(call.engine, Vmap | Mosaic) or n < BLOCK * threads:
+def _pieces_of(call: Call, arrays: list[Any]) -> Callable[[list[Any]], Any] | None:
+    """Function of the arrays of a call that runs it on several cores; None where one is enough, or another trace is."""
+    threads = getattr(call.engine, "threads", None) or n_cores()
+    if threads == 1 or lanes_of(call, arrays) < BLOCK * threads or isinstance(call.engine, Vmap | Mosaic):
         return None
+    if not all(map(is_at_home, arrays)):
+        return None
+    pieces = _pieces(call, tuple(map(aval_of, arrays)), threads, settings_of_jax())
+    # Within another trace a new array is traced as well.
+    return None if pieces is None or isinstance(jnp.zeros(()), Tracer) else pieces
+
+
+@functools.lru_cache(maxsize=128)
+def _pieces(call: Call, avals: tuple[Any, ...], threads: int, settings: Any) -> Callable[[list[Any]], Any] | None:
+    """The same for shapes and settings of JAX, compiled; None if the lanes go through `jax.vmap`."""
+    n = lanes_of(call, avals)
     closed, shape = traced(call, list(avals))
     flags = [axis is not None for axis in call.array_axes]
     engine: Any = call.engine
