@@ -19,6 +19,8 @@ def call_of(
     """A call, checked: what decides on its program, and its arrays."""
     leaves, tree = jax.tree.flatten((args, kwargs))
     axes = _axes_of(in_axes, args, kwargs)
+    for axis in jax.tree.leaves(out_axes):
+        _check_axis(axis, "out_axes")
     _check_lanes(leaves, axes)
     call = Call(_Same(fn), tree, tuple(axes), _Same(out_axes), engine, tuple(map(_constant, leaves)))
     return call, [leaf for leaf in leaves if _is_array(leaf)]
@@ -68,7 +70,8 @@ class Call:
 
 
 def _is_array(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") or isinstance(leaf, bool | int | float | complex)
+    typed = hasattr(leaf, "dtype") and not isinstance(leaf, type)
+    return typed or isinstance(leaf, bool | int | float | complex)
 
 
 def _constant(leaf: Any) -> _Same | None:
@@ -101,9 +104,13 @@ def _axes_of(in_axes: Any, args: Any, kwargs: Any) -> list[int | None]:
     positional = flatten_axes("lanes in_axes", jax.tree.structure(args), in_axes)
     axes = [*positional, *(0 for _ in jax.tree.leaves(kwargs))]
     for axis in axes:
-        if axis is not None and (isinstance(axis, bool) or not isinstance(axis, int)):
-            raise TypeError(f"in_axes must hold whole numbers or None, got {axis!r}")
+        _check_axis(axis, "in_axes")
     return axes
+
+
+def _check_axis(axis: Any, what: str) -> None:
+    if axis is not None and (isinstance(axis, bool) or not isinstance(axis, int)):
+        raise TypeError(f"{what} must hold whole numbers or None, got {axis!r}")
 
 
 def _check_lanes(leaves: list[Any], axes: list[int | None]) -> None:

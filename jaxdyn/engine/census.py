@@ -10,7 +10,7 @@ from jax.extend.core import Literal
 from jaxdyn.engine.components import ELEMENTWISE, MOVED, RULES, positions
 from jaxdyn.engine.dense import DENSE
 
-__all__ = ["Census", "census", "in_parts", "is_interpreted", "results_vary", "varying"]
+__all__ = ["Census", "calls_back", "census", "in_parts", "is_elementwise", "is_interpreted", "results_vary", "varying"]
 
 # Products that one small matrix product may be taken apart into.
 MOST_PRODUCTS = 1024
@@ -19,10 +19,32 @@ MOST_PRODUCTS = 1024
 def in_parts(equation: Any, limit: int) -> bool:
     """Whether an equation is taken apart: a rule exists and nothing has more than `limit` components."""
     name = equation.primitive.name
-    if name not in ELEMENTWISE and name not in RULES and name not in MOVED:
+    if not is_elementwise(equation) and name not in RULES and name not in MOVED:
         return False
     sizes = [math.prod(v.aval.shape) for v in (*equation.invars, *equation.outvars)]
     return all(1 <= size <= limit for size in sizes) and _n_equations(equation) <= MOST_PRODUCTS
+
+
+def is_elementwise(equation: Any) -> bool:
+    """Whether an equation acts on each number by itself; the bits of one may become several numbers."""
+    name, shapes = equation.primitive.name, [v.aval.shape for v in (*equation.invars, *equation.outvars)]
+    return name in ELEMENTWISE and (name != "bitcast_convert_type" or len(set(shapes)) == 1)
+
+
+def calls_back(jaxpr: Any) -> bool:
+    """Whether a function does more than compute: lanes that fill up a block must not do it too."""
+    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    if getattr(jaxpr, "effects", ()):
+        return True
+    for equation in jaxpr.eqns:
+        name = equation.primitive.name
+        if "callback" in name or "vmap" in name:
+            return True
+        for value in equation.params.values():
+            for inner in value if isinstance(value, tuple | list) else (value,):
+                if hasattr(getattr(inner, "jaxpr", inner), "eqns") and calls_back(inner):
+                    return True
+    return False
 
 
 def is_interpreted(equation: Any) -> bool:
@@ -146,7 +168,7 @@ def _count(equation: Any, given: list[bool], limit: int, counts: Census) -> None
         n = _n_equations(equation)
         counts.equations += n
         counts.expensive += n * (name in EXPENSIVE)
-    elif name in ELEMENTWISE or name in DENSE:
+    elif is_elementwise(equation) or name in DENSE:
         counts.dense[name] += 1
     else:
         counts.fallbacks[name] += 1
@@ -155,6 +177,11 @@ def _count(equation: Any, given: list[bool], limit: int, counts: Census) -> None
 
 def _called(params: Any, given: list[bool], limit: int, counts: Census | None) -> list[bool]:
     return _walk(params.get("jaxpr") or params["call_jaxpr"], given, limit, counts)
+
+
+def _custom(params: Any, given: list[bool], limit: int, counts: Census | None) -> list[bool]:
+    # The rule of the derivative may mix what the function keeps apart.
+    return [any(given)] * len(_called(params, given, limit, counts))
 
 
 def _scanned(params: Any, given: list[bool], limit: int, counts: Census | None) -> list[bool]:
@@ -205,7 +232,7 @@ _INNER = {
     "closed_call": _called,
     "cond": _branched,
     "core_call": _called,
-    "custom_jvp_call": _called,
+    "custom_jvp_call": _custom,
     "jit": _called,
     "optimization_barrier": _each,
     "pjit": _called,

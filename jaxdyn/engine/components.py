@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxdyn.engine.values import Value, components, spread
+from jaxdyn.engine.values import Value, components, promoted, spread
 
 __all__ = ["ELEMENTWISE", "MOVED", "RULES", "elementwise", "moved", "positions"]
 
@@ -117,14 +117,12 @@ def _dot(params: Any, x: Parts, y: Parts) -> Parts:
     (x_sum, y_sum), (x_batch, y_batch) = params["dimension_numbers"]
     x, x_free = _with_axes_last(x, x_batch, x_sum)
     y, y_free = _with_axes_last(y, y_batch, y_sum)
-    dtype = params["preferred_element_type"]
     results = []
     for row_x, row_y in zip(x, y, strict=True):
         for a in row_x:
             for b in row_y:
                 products = [lax.mul(*_same_rank(u, v)) for u, v in zip(a, b, strict=True)]
-                total = _fold(lax.add, products)
-                results.append(total if dtype is None else lax.convert_element_type(total, dtype))
+                results.append(_fold(lax.add, products))
     batch = tuple(params["batch_shape"])
     return components(results, (*batch, *x_free, *y_free))
 
@@ -136,9 +134,20 @@ def _with_axes_last(x: Parts, batch: Any, summed: Any) -> tuple[Parts, tuple[int
     return x.transpose(*batch, *free, *summed).reshape(sizes), shape
 
 
-def _dot_general(params: Any, x: Parts, y: Parts) -> Parts:
-    batch = params["dimension_numbers"][1][0]
-    return _dot({**params, "batch_shape": [x.shape[axis] for axis in batch]}, x, y)
+def _dot_general(params: Any, x: Parts, y: Parts) -> Parts | None:
+    dtypes = (x.flat[0].dtype, y.flat[0].dtype)
+    if np.bool_ in dtypes:
+        return None
+    # Products and sums are made in the type of the result, or the wider one of the operands'.
+    total = params["preferred_element_type"] or promoted(*dtypes)
+    wide = promoted(*dtypes, total)
+    batch = [x.shape[axis] for axis in params["dimension_numbers"][1][0]]
+    result = _dot({**params, "batch_shape": batch}, _converted(x, wide), _converted(y, wide))
+    return _converted(result, total)
+
+
+def _converted(x: Parts, dtype: Any) -> Parts:
+    return components([lax.convert_element_type(entry, dtype) for entry in x.flat], x.shape)
 
 
 def _argument(better: Callable[[Any, Any], Any]) -> Callable[[Any, Parts], Parts]:
@@ -166,6 +175,11 @@ def _argument(better: Callable[[Any, Any], Any]) -> Callable[[Any, Parts], Parts
     return rule
 
 
+def _reshape(params: Any, x: Parts) -> Parts:
+    order = params["dimensions"]
+    return (x if order is None else x.transpose(order)).reshape(params["new_sizes"])
+
+
 RULES: dict[str, Callable[..., Any]] = {
     "argmax": _argument(lax.gt),
     "argmin": _argument(lax.lt),
@@ -184,7 +198,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "reduce_prod": _reduction(lax.mul),
     "reduce_sum": _reduction(lax.add),
     "reduce_xor": _reduction(lax.bitwise_xor),
-    "reshape": lambda params, x: x.reshape(params["new_sizes"]),
+    "reshape": _reshape,
     "rev": lambda params, x: np.flip(x, params["dimensions"]),
     "slice": _slice,
     "split": _split,
@@ -212,11 +226,12 @@ def positions(name: str, n_operands: int) -> range:
 
 
 def moved(equation: Any, operands: list[Value]) -> Parts | None:
-    """Components after a move, or None where the rest is not known or some come from nowhere (fill values)."""
+    """Components after a move; None where the rest is not known, or numbers come from nowhere or from a function."""
     places = positions(equation.primitive.name, len(operands))
     rest = [operands[i] for i in places]
     numbers = [value for i, value in enumerate(operands) if i not in places]
-    if not all(value.known for value in rest) or equation.params.get("fill_value") is not None:
+    more = [equation.params.get(name) for name in ("fill_value", "update_jaxpr")]
+    if not all(value.known for value in rest) or any(value is not None for value in more):
         return None
     asked, start = [], 0
     for i, value in enumerate(operands):

@@ -33,7 +33,8 @@ def _call(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
 def _separate(engine: Any, inner: Any, outvars: Any, operands: list[Value]) -> list[Value]:
     """The field as a function of its own: XLA:CPU would repeat it for each of the numbers that come of it."""
     layouts = [engine.layout(value.shape, value.dtype, value.varies) for value in operands]
-    outs = [engine.layout(out.aval.shape, out.aval.dtype, True) for out in outvars]
+    flags = varying(inner[0], [value.varies for value in operands])
+    outs = [engine.layout(v.aval.shape, v.aval.dtype, flag) for v, flag in zip(outvars, flags, strict=True)]
     function = jax.jit(lambda packed: pack(outs, engine.run(*inner, unpack(layouts, packed))))
     with set_xla_metadata(**ONE_FUNCTION):
         return unpack(outs, function(pack(layouts, operands)))

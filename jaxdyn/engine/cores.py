@@ -2,6 +2,7 @@
 
 import functools
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,7 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-__all__ = ["is_at_home", "joined", "n_cores", "on_all_cores", "share"]
+__all__ = ["is_at_home", "is_worker", "joined", "n_cores", "on_all_cores", "share"]
+
+
+NAME = "jaxdyn-lanes"
+"""Of the threads."""
 
 
 def n_cores() -> int:
@@ -22,6 +27,11 @@ def n_cores() -> int:
 def is_at_home(array: Any) -> bool:
     """Whether an argument is where programs run unless told otherwise."""
     return not isinstance(array, jax.Array) or array.devices() == {jax.devices()[0]}
+
+
+def is_worker() -> bool:
+    """Whether this is one of the threads that run pieces: it would wait for itself."""
+    return threading.current_thread().name.startswith(NAME)
 
 
 def share(lanes: int, block: int, threads: int) -> int:
@@ -64,4 +74,4 @@ def _piece(array: Any, axis: int | None, start: int, width: int) -> Any:
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="jaxdyn-lanes")
+    return ThreadPoolExecutor(threads, thread_name_prefix=NAME)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxdyn.engine.values import Value
+from jaxdyn.engine.values import Value, promoted
 
 __all__ = ["DENSE", "fallback", "whole_elementwise"]
 
@@ -50,12 +50,14 @@ def fallback(equation: Any, operands: list[Value], lanes: int) -> list[Value]:
     def one_lane(*arrays: Any) -> list[Any]:
         return bind(equation, arrays)
 
-    axes = tuple(-1 if operand.varies else None for operand in operands)
-    arrays = [operand.whole for operand in operands]
-    varies = any(operand.varies for operand in operands)
-    results = jax.vmap(one_lane, in_axes=axes, out_axes=-1)(*arrays) if varies else one_lane(*arrays)
-    made = Value.of_whole if varies else Value.shared
-    return [made(lanes, array) for array in results]
+    if not any(operand.varies for operand in operands):
+        return [Value.shared(lanes, array) for array in one_lane(*(operand.whole for operand in operands))]
+    # Between numbers of different sizes JAX's own rule splits the last axis, lanes or not.
+    axis = 0 if equation.primitive.name == "bitcast_convert_type" else -1
+    axes = tuple(axis if operand.varies else None for operand in operands)
+    arrays = [jnp.moveaxis(v.whole, -1, axis) if v.varies else v.whole for v in operands]
+    results = jax.vmap(one_lane, in_axes=axes, out_axes=axis)(*arrays)
+    return [Value.of_whole(lanes, jnp.moveaxis(array, axis, -1)) for array in results]
 
 
 def _broadcast(params: Any, x: Value) -> Any:
@@ -110,7 +112,7 @@ def _dot_general(params: Any, x: Value, y: Value) -> Any:
     x_free = [axis for axis in range(len(x.shape)) if axis not in (*x_sum, *x_batch)]
     y_free = [axis for axis in range(len(y.shape)) if axis not in (*y_sum, *y_batch)]
     products = x.size * math.prod(y.shape[axis] for axis in y_free)
-    if products > WRITTEN_OUT:
+    if products > WRITTEN_OUT or np.bool_ in (x.dtype, y.dtype):
         return None
     n_batch, n_x, n_y = len(x_batch), len(x_free), len(y_free)
     left = lax.transpose(x.spread_whole(), (*x_batch, *x_free, *x_sum, len(x.shape)))
@@ -118,11 +120,17 @@ def _dot_general(params: Any, x: Value, y: Value) -> Any:
     left = lax.expand_dims(left, range(n_batch + n_x, n_batch + n_x + n_y))
     right = lax.expand_dims(right, range(n_batch, n_batch + n_x))
     shape = jnp.broadcast_shapes(left.shape, right.shape)
-    product = jnp.broadcast_to(left, shape) * jnp.broadcast_to(right, shape)
+    total = params["preferred_element_type"] or promoted(x.dtype, y.dtype)
+    wide = promoted(x.dtype, y.dtype, total)
+    product = jnp.broadcast_to(left, shape).astype(wide) * jnp.broadcast_to(right, shape).astype(wide)
     summed = range(n_batch + n_x + n_y, len(shape) - 1)
-    result = lax.reduce_sum(product, tuple(summed))
-    dtype = params["preferred_element_type"]
-    return result if dtype is None else lax.convert_element_type(result, dtype)
+    return lax.convert_element_type(lax.reduce_sum(product, tuple(summed)), total)
+
+
+def _reshape(params: Any, x: Value) -> Any:
+    order = params["dimensions"]
+    whole = x.whole if order is None else lax.transpose(x.whole, (*order, len(order)))
+    return lax.reshape(whole, (*params["new_sizes"], x.lanes))
 
 
 def _reduction(reduce: Callable[..., Any]) -> Callable[..., Any]:
@@ -142,7 +150,7 @@ DENSE: dict[str, Callable[..., Any]] = {
     "reduce_or": _reduction(lax.reduce_or),
     "reduce_prod": _reduction(lax.reduce_prod),
     "reduce_sum": _reduction(lax.reduce_sum),
-    "reshape": lambda params, x: lax.reshape(x.whole, (*params["new_sizes"], x.lanes)),
+    "reshape": _reshape,
     "rev": lambda params, x: lax.rev(x.whole, params["dimensions"]),
     "slice": _slice,
     "split": _split,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdyn._types import whole_number
-from jaxdyn.engine.census import Census, census, varying
+from jaxdyn.engine.census import Census, calls_back, census, varying
 from jaxdyn.engine.interpreter import Interpreter
 from jaxdyn.engine.values import Value, filled
 
@@ -78,8 +78,10 @@ def check_engine(engine: Any) -> None:
     if not isinstance(engine, Xla | Mosaic):
         raise TypeError(f"engine must be Xla(...), Mosaic(...), Vmap() or None for the best one, got {engine!r}")
     for name in ("block", "unroll", "components", "threads"):
-        if (value := getattr(engine, name, None)) is not None:
+        if (value := getattr(engine, name, None)) is not None or (name, Mosaic) == ("block", type(engine)):
             whole_number(value, f"{name} of engine={engine}")
+    if isinstance(engine, Mosaic) and engine.block % WARPGROUP:
+        raise ValueError(f"block of engine={engine} must be a multiple of {WARPGROUP}, the threads of a block")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Automatic:
 
 def chosen(jaxpr: Any, flags: list[bool], platform: str, lanes: int) -> Engine:
     """The engine for a function: components where they pay, whole arrays with the lanes last, JAX's batching."""
+    if calls_back(jaxpr):
+        return Vmap()
     counts = census(jaxpr, flags, COMPONENTS)
     brief = counts.iterations < BRIEF and lanes * counts.iterations < LITTLE
     if not counts.loops or brief or _foreign(counts):
@@ -111,7 +115,7 @@ def run_components(engine: Xla, closed: Any, arguments: list[Value], lanes: int,
     """Results of a traced function for all lanes, in blocks where the engine says so."""
     limit = COMPONENTS if engine.components is None else engine.components
     counts = census(closed.jaxpr, [value.varies for value in arguments], limit)
-    width = width_of(engine, counts, lanes, platform)
+    width = lanes if calls_back(closed.jaxpr) else width_of(engine, counts, lanes, platform)
     unroll = engine.unroll or (1 if platform == "cpu" else None)
     one_function = platform == "cpu" and width * _fusion_cost(counts) <= MOST_COST
 
@@ -168,4 +172,4 @@ def _in_blocks(array: Any, n_blocks: int, width: int) -> Any:
 def _joined(array: Any, lanes: int) -> Any:
     """The lanes of all blocks as the last axis again, without those that filled up."""
     array = jnp.moveaxis(array, 0, -2)
-    return array.reshape(*array.shape[:-2], -1)[..., :lanes]
+    return array.reshape(*array.shape[:-2], array.shape[-2] * array.shape[-1])[..., :lanes]

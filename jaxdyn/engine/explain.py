@@ -1,5 +1,6 @@
 """What the engine makes of a function: for users who ask why it is fast, or why it is not."""
 
+import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -8,10 +9,10 @@ from typing import Any
 import jax
 
 from jaxdyn._record import record, static
-from jaxdyn.engine.call import call_of, lanes_of, traced
+from jaxdyn.engine.call import Call, call_of, lanes_of, traced
 from jaxdyn.engine.census import Census, census
 from jaxdyn.engine.engines import COMPONENTS, Engine, Mosaic, Vmap, Xla, chosen, width_of
-from jaxdyn.engine.transform import COMPILER_OPTIONS, is_refused, lanes
+from jaxdyn.engine.transform import COMPILER_OPTIONS, is_refused, lanes, lowered
 
 __all__ = ["Explanation", "explain"]
 
@@ -82,6 +83,7 @@ def explain(fn: Callable[..., Any], *args: Any, in_axes: Any = 0, engine: Engine
     >>> jaxdyn.explain(end, jnp.linspace(0.0, 1.0, 1000)).fallbacks
     {}
     """
+    lanes(fn, engine=engine)  # complains about what is no function, or no engine
     call, arrays = call_of(fn, in_axes, 0, engine, args, {})
     n = lanes_of(call, arrays)
     platform = jax.default_backend()
@@ -89,7 +91,7 @@ def explain(fn: Callable[..., Any], *args: Any, in_axes: Any = 0, engine: Engine
     flags = [axis is not None for axis in call.array_axes]
     used = engine or chosen(closed.jaxpr, flags, platform, n)
     began = time.perf_counter()
-    compiled, used = _compiled(fn, args, in_axes, used)
+    compiled, used = _compiled(call, arrays, used)
     seconds = time.perf_counter() - began
     limit = (used.components or COMPONENTS) if isinstance(used, Xla | Mosaic) else 0
     counts = census(closed.jaxpr, flags, limit)
@@ -111,15 +113,15 @@ def explain(fn: Callable[..., Any], *args: Any, in_axes: Any = 0, engine: Engine
     )
 
 
-def _compiled(fn: Callable[..., Any], args: Any, in_axes: Any, engine: Engine) -> tuple[Any, Engine]:
+def _compiled(call: Call, arrays: list[Any], engine: Engine) -> tuple[Any, Engine]:
     """The program, and its engine: `Vmap` where XLA could not compile the one that was meant."""
     options = COMPILER_OPTIONS.get(jax.default_backend())
     try:
-        return jax.jit(lanes(fn, in_axes, engine=engine)).lower(*args).compile(options), engine
+        return lowered(dataclasses.replace(call, engine=engine), arrays).compile(options), engine
     except jax.errors.JaxRuntimeError as error:
         if not is_refused(error):
             raise
-    return jax.jit(lanes(fn, in_axes, engine=Vmap())).lower(*args).compile(options), Vmap()
+    return lowered(dataclasses.replace(call, engine=Vmap()), arrays).compile(options), Vmap()
 
 
 def _at_once(engine: Engine, counts: Census, n: int, platform: str) -> int:

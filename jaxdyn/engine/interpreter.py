@@ -9,7 +9,7 @@ import numpy as np
 from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import Literal
 
-from jaxdyn.engine.census import in_parts, is_interpreted
+from jaxdyn.engine.census import in_parts, is_elementwise, is_interpreted
 from jaxdyn.engine.components import ELEMENTWISE, MOVED, RULES, elementwise, moved
 from jaxdyn.engine.control import CONTROL, ONE_FUNCTION
 from jaxdyn.engine.dense import DENSE, fallback, whole_elementwise
@@ -83,7 +83,7 @@ class Interpreter:
 
     def _whole(self, equation: Any, operands: list[Value]) -> list[Value] | None:
         name = equation.primitive.name
-        if name in ELEMENTWISE:
+        if is_elementwise(equation):
             results: Any = whole_elementwise(equation, operands)
         elif name in DENSE:
             results = DENSE[name](equation.params, *operands)
@@ -132,6 +132,9 @@ def _as_parts(parts: Any) -> np.ndarray[Any, Any]:
 
 
 def _is_index_work(equation: Any) -> bool:
+    name = equation.primitive.name
+    if not (is_elementwise(equation) or name in RULES or name in MOVED or name == "iota"):
+        return False  # it may do more than compute
     avals = [v.aval for v in equation.outvars]
     kinds = [np.dtype(a.dtype).kind if isinstance(a.dtype, np.dtype) else "?" for a in avals]
     return bool(avals) and all(k in "iub" for k in kinds) and sum(math.prod(a.shape) for a in avals) <= FOLDED

@@ -48,15 +48,27 @@ def _warn_once(reason: str) -> None:
 
 def run_mosaic(engine: Mosaic, closed: Any, arguments: list[Value], lanes: int) -> list[Value]:
     """Results of a traced function for all lanes, its loops as kernels; raises `Unsupported` while tracing."""
-    if engine.block < WARPGROUP or engine.block % WARPGROUP:
-        raise ValueError(f"block of engine={engine} must be a multiple of {WARPGROUP}, the threads of a block")
     width = engine.block * math.ceil(lanes / engine.block)
+    while width in _lengths(closed.jaxpr):  # kernels know arrays of lanes by their length
+        width += engine.block
     given = [
         Value.of_whole(width, filled(value.whole, width)) if value.varies else Value.shared(width, value.whole)
         for value in arguments
     ]
     results = _WithKernels(width, engine).run(closed.jaxpr, closed.consts, given)
     return [Value.of_whole(lanes, v.whole[..., :lanes]) if v.varies else Value.shared(lanes, v.whole) for v in results]
+
+
+def _lengths(jaxpr: Any) -> set[int]:
+    """Lengths of all axes of all arrays of one lane."""
+    variables = [*jaxpr.constvars, *jaxpr.invars, *(v for equation in jaxpr.eqns for v in equation.outvars)]
+    found = {length for v in variables for length in getattr(v.aval, "shape", ())}
+    for equation in jaxpr.eqns:
+        for value in equation.params.values():
+            for inner in value if isinstance(value, tuple | list) else (value,):
+                inner = getattr(inner, "jaxpr", inner)
+                found |= _lengths(inner) if hasattr(inner, "eqns") else set()
+    return found
 
 
 class _WithKernels(Interpreter):

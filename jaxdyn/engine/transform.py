@@ -11,16 +11,26 @@ from jax.api_util import flatten_axes
 from jax.core import Tracer
 
 from jaxdyn.engine.call import Call, aval_of, call_of, lanes_of, traced
-from jaxdyn.engine.cores import is_at_home, joined, n_cores, on_all_cores, share
+from jaxdyn.engine.census import calls_back
+from jaxdyn.engine.cores import is_at_home, is_worker, joined, n_cores, on_all_cores, share
 from jaxdyn.engine.engines import BLOCK, Automatic, Engine, Mosaic, Vmap, Xla, check_engine, chosen, run_components
 from jaxdyn.engine.values import Value
 
-__all__ = ["COMPILER_OPTIONS", "is_refused", "lanes", "settings_of_jax"]
+__all__ = ["COMPILER_OPTIONS", "is_refused", "lanes", "lowered", "settings_of_jax"]
 
 COMPILER_OPTIONS: dict[str, Any] = {"cpu": {"xla_cpu_prefer_vector_width": 512}}
 """Options that programs of the engine are compiled with, by platform; XLA takes them for a whole program only."""
 
-SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_threefry_partitionable", "jax_disable_jit")
+SETTINGS = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_threefry_partitionable",
+    "jax_default_prng_impl",
+    "jax_numpy_dtype_promotion",
+    "jax_numpy_rank_promotion",
+    "jax_disable_jit",
+    "jax_debug_nans",
+)
 """Settings of JAX that decide how equations are traced and compiled."""
 
 
@@ -57,7 +67,8 @@ def lanes(
     -----
     Transforms: jit, grad, jvp, vmap and lanes outside; jit, grad, jvp, vmap, lanes and control flow inside. Collectives
     over the axis of lanes need `jax.vmap` with its `axis_name`. Called outside `jit` it compiles, keeps
-    the program for the same `fn`, and on a CPU lets all cores share the lanes.
+    the program for the same `fn` (what `fn` closes over is read once, as by `jax.jit`), and on a CPU lets all cores
+    share the lanes.
 
     Examples
     --------
@@ -102,7 +113,7 @@ def _pieces_of(call: Call, arrays: list[Any]) -> Callable[[list[Any]], Any] | No
     threads = getattr(call.engine, "threads", None) or n_cores()
     if threads == 1 or lanes_of(call, arrays) < BLOCK * threads or isinstance(call.engine, Vmap | Mosaic):
         return None
-    if not all(map(is_at_home, arrays)):
+    if not all(map(is_at_home, arrays)) or is_worker():
         return None
     pieces = _pieces(call, tuple(map(aval_of, arrays)), threads, settings_of_jax())
     # Within another trace a new array is traced as well.
@@ -118,7 +129,11 @@ def _pieces(call: Call, avals: tuple[Any, ...], threads: int, settings: Any) -> 
     engine: Any = call.engine
     if not isinstance(engine, Xla):
         engine = chosen(closed.jaxpr, flags, "cpu", getattr(engine, "lanes", None) or n)
-    if not isinstance(engine, Xla) or any(isinstance(constant, Tracer) for constant in closed.consts):
+    if (
+        not isinstance(engine, Xla)
+        or calls_back(closed.jaxpr)
+        or any(isinstance(constant, Tracer) for constant in closed.consts)
+    ):
         return None
     width = share(n, BLOCK, threads)
     own = [_resized(aval, axis, width) for aval, axis in zip(avals, call.array_axes, strict=True)]
@@ -135,7 +150,8 @@ def _pieces(call: Call, avals: tuple[Any, ...], threads: int, settings: Any) -> 
 
 def settings_of_jax() -> tuple[Any, ...]:
     """Settings of this thread that decide how equations are traced and compiled."""
-    return (str(jax.devices()[0]), *(getattr(jax.config, name) for name in SETTINGS))
+    device = jax.config.jax_default_device or jax.devices()[0]  # pyright: ignore[reportAttributeAccessIssue]
+    return (str(device), *(getattr(jax.config, name) for name in SETTINGS))
 
 
 def _resized(aval: Any, axis: int | None, width: int) -> Any:
@@ -180,6 +196,11 @@ def _results(engine: Any, closed: Any, values: list[Value], n: int, platform: st
 
 
 _program = jax.jit(_run, static_argnums=0)
+
+
+def lowered(call: Call, arrays: list[Any]) -> Any:
+    """The program of a call, not compiled yet; arrays may be their shapes."""
+    return _program.lower(call, arrays)
 
 
 @functools.cache

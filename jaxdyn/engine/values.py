@@ -1,6 +1,7 @@
 """Intermediate results of all lanes, in the two forms that the rules work on."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-__all__ = ["Layout", "Value", "components", "filled", "pack", "spread", "unpack"]
+__all__ = ["Layout", "Value", "components", "filled", "pack", "promoted", "spread", "unpack"]
 
 
 class Value:
@@ -118,6 +119,12 @@ def components(entries: Sequence[Any], shape: tuple[int, ...]) -> np.ndarray[Any
     return parts.reshape(shape)
 
 
+def promoted(*dtypes: Any) -> Any:
+    """The type that holds numbers of all of these, whatever the user lets JAX mix."""
+    with jax.numpy_dtype_promotion("standard"):
+        return functools.reduce(jnp.promote_types, dtypes)
+
+
 def spread(entry: Any, lanes: int) -> Any:
     """One component for all lanes."""
     return entry if np.ndim(entry) else jnp.broadcast_to(entry, (lanes,))
@@ -178,4 +185,7 @@ def unpack(layouts: Sequence[Layout], packed: Sequence[Any]) -> list[Value]:
 def filled(array: Any, width: int) -> Any:
     """The lanes (the last axis) filled up to a width with the last of them."""
     missing = (*array.shape[:-1], width - array.shape[-1])
-    return jnp.concatenate([array, jnp.broadcast_to(array[..., -1:], missing)], axis=-1) if missing[-1] else array
+    if not missing[-1]:
+        return array
+    last = lax.stop_gradient(array[..., -1:])  # else 0 times an infinite derivative would be nan
+    return jnp.concatenate([array, jnp.broadcast_to(last, missing)], axis=-1)
