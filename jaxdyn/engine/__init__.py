@@ -10,8 +10,8 @@ round: the state of three numbers becomes an array (lanes, 3), each step shuffle
                                                        y0 y1 y2 y3 y4 ...      holds 4 to 16 lanes
         stack, slice: copies                           z0 z1 z2 z3 z4 ...      stack, slice: nothing to do
 
-The function is traced once (`call.py`, `transform.py`); its equations are walked (`interpreter.py`), and each is done
-in one of three ways:
+The function is traced once (`transform.py`, `call.py`, `programs.py`); its equations are walked (`interpreter.py`),
+and each is done in one of three ways:
 
 * in components, where no array has more than 64 numbers (`components.py`): arithmetic is one equation a component;
   reshape, slice, stack, transpose are list work while tracing and cost nothing when run. Loops carry components.

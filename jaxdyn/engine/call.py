@@ -1,6 +1,7 @@
 """A call of `lanes`, checked: what decides on its program, apart from its arrays."""
 
 import dataclasses
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,8 +23,30 @@ def call_of(
     for axis in jax.tree.leaves(out_axes):
         _check_axis(axis, "out_axes")
     _check_lanes(leaves, axes)
-    call = Call(_Same(fn), tree, tuple(axes), _Same(out_axes), engine, tuple(map(_constant, leaves)))
+    call = Call(Living(fn), tree, tuple(axes), _Same(out_axes), engine, tuple(map(_constant, leaves)))
     return call, [leaf for leaf in leaves if _is_array(leaf)]
+
+
+class Living:
+    """A function as a static argument: equal to itself, and not kept alive where that can be helped."""
+
+    def __init__(self, fn: Any) -> None:
+        self._name = id(fn)
+        try:
+            self._get: Callable[[], Any] = weakref.ref(fn)
+        except TypeError:
+            self._get = lambda: fn
+
+    @property
+    def value(self) -> Any:
+        """The function."""
+        return self._get()
+
+    def __hash__(self) -> int:
+        return self._name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Living) and self.value is other.value is not None
 
 
 class _Same:
@@ -49,7 +72,7 @@ class _Same:
 class Call:
     """What a program is compiled for, beside the shapes of its arrays."""
 
-    fn: _Same
+    fn: "Living"
     tree: Any
     axes: tuple[int | None, ...]
     out_axes: _Same

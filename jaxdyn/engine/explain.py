@@ -12,7 +12,8 @@ from jaxdyn._record import record, static
 from jaxdyn.engine.call import Call, call_of, lanes_of, traced
 from jaxdyn.engine.census import Census, census
 from jaxdyn.engine.engines import COMPONENTS, Engine, Mosaic, Vmap, Xla, chosen, width_of
-from jaxdyn.engine.transform import COMPILER_OPTIONS, is_refused, lanes, lowered
+from jaxdyn.engine.programs import COMPILER_OPTIONS
+from jaxdyn.engine.transform import is_refused, lanes, lowered
 
 __all__ = ["Explanation", "explain"]
 

@@ -13,13 +13,10 @@ from jax.core import Tracer
 from jaxdyn.engine.call import Call, aval_of, call_of, lanes_of, traced
 from jaxdyn.engine.census import calls_back
 from jaxdyn.engine.cores import is_at_home, is_worker, joined, n_cores, on_all_cores, share
-from jaxdyn.engine.engines import BLOCK, Automatic, Engine, Mosaic, Vmap, Xla, check_engine, chosen, run_components
-from jaxdyn.engine.values import Value
+from jaxdyn.engine.engines import BLOCK, Automatic, Engine, Mosaic, Vmap, Xla, check_engine, chosen
+from jaxdyn.engine.programs import COMPILER_OPTIONS, Programs, programs_of
 
-__all__ = ["COMPILER_OPTIONS", "is_refused", "lanes", "lowered", "settings_of_jax"]
-
-COMPILER_OPTIONS: dict[str, Any] = {"cpu": {"xla_cpu_prefer_vector_width": 512}}
-"""Options that programs of the engine are compiled with, by platform; XLA takes them for a whole program only."""
+__all__ = ["is_refused", "lanes", "lowered", "settings_of_jax"]
 
 SETTINGS = (
     "jax_enable_x64",
@@ -67,7 +64,7 @@ def lanes(
     -----
     Transforms: jit, grad, jvp, vmap and lanes outside; jit, grad, jvp, vmap, lanes and control flow inside. Collectives
     over the axis of lanes need `jax.vmap` with its `axis_name`. Called outside `jit` it compiles, keeps
-    the program for the same `fn` (what `fn` closes over is read once, as by `jax.jit`), and on a CPU lets all cores
+    the program as long as `fn` lives (what `fn` closes over is read once, as by `jax.jit`), and on a CPU lets all cores
     share the lanes.
 
     Examples
@@ -91,13 +88,13 @@ def lanes(
 
 def _evaluate(call: Call, arrays: list[Any]) -> Any:
     """Results of a compiled program, with the options that only the outermost `jit` may have."""
-    options = COMPILER_OPTIONS.get(jax.default_backend())
-    if not options or any(isinstance(array, Tracer) for array in arrays):
-        return _program(call, arrays)
+    programs = programs_of(call.fn.value)
+    if any(isinstance(array, Tracer) for array in arrays) or jax.default_backend() not in COMPILER_OPTIONS:
+        return programs.inside(call, arrays)
     try:
-        if (pieces := _pieces_of(call, arrays)) is not None:
+        if (pieces := _pieces_of(programs, call, arrays)) is not None:
             return pieces(arrays)
-        return _outermost(tuple(options.items()))(call, arrays)
+        return programs.outermost(call, arrays)
     except ValueError as error:  # within another trace, through what `fn` closes over
         if "compiler_options" not in str(error):
             raise
@@ -105,24 +102,27 @@ def _evaluate(call: Call, arrays: list[Any]) -> Any:
         if not is_refused(error):
             raise
         call = dataclasses.replace(call, engine=Vmap())
-    return _program(call, arrays)
+    return programs.inside(call, arrays)
 
 
-def _pieces_of(call: Call, arrays: list[Any]) -> Callable[[list[Any]], Any] | None:
+def _pieces_of(programs: Programs, call: Call, arrays: list[Any]) -> Callable[[list[Any]], Any] | None:
     """Function of the arrays of a call that runs it on several cores; None where one is enough, or another trace is."""
     threads = getattr(call.engine, "threads", None) or n_cores()
     if threads == 1 or lanes_of(call, arrays) < BLOCK * threads or isinstance(call.engine, Vmap | Mosaic):
         return None
     if not all(map(is_at_home, arrays)) or is_worker():
         return None
-    pieces = _pieces(call, tuple(map(aval_of, arrays)), threads, settings_of_jax())
+    avals = tuple(map(aval_of, arrays))
+    key = (call, avals, threads, settings_of_jax())
+    if key not in programs.pieces:
+        programs.pieces[key] = _pieces(programs, call, avals, threads)
+    pieces = programs.pieces[key]
     # Within another trace a new array is traced as well.
     return None if pieces is None or isinstance(jnp.zeros(()), Tracer) else pieces
 
 
-@functools.lru_cache(maxsize=128)
-def _pieces(call: Call, avals: tuple[Any, ...], threads: int, settings: Any) -> Callable[[list[Any]], Any] | None:
-    """The same for shapes and settings of JAX, compiled; None if the lanes go through `jax.vmap`."""
+def _pieces(programs: Programs, call: Call, avals: Any, threads: int) -> Callable[[list[Any]], Any] | None:
+    """The same for arrays of these shapes, compiled; None if the lanes go through `jax.vmap`."""
     n = lanes_of(call, avals)
     closed, shape = traced(call, list(avals))
     flags = [axis is not None for axis in call.array_axes]
@@ -137,8 +137,7 @@ def _pieces(call: Call, avals: tuple[Any, ...], threads: int, settings: Any) -> 
         return None
     width = share(n, BLOCK, threads)
     own = [_resized(aval, axis, width) for aval, axis in zip(avals, call.array_axes, strict=True)]
-    program = _outermost(tuple(COMPILER_OPTIONS["cpu"].items()))
-    compiled = program.lower(dataclasses.replace(call, engine=engine), own).compile()
+    compiled = programs.outermost.lower(dataclasses.replace(call, engine=engine), own).compile()
     out_axes = flatten_axes("lanes out_axes", jax.tree.structure(shape), call.out_axes.value)
 
     def run(arrays: list[Any]) -> Any:
@@ -166,57 +165,6 @@ def is_refused(error: Exception) -> bool:
     return any(words in str(error) for words in ("Fusion kind not implemented", "Failed to materialize symbols"))
 
 
-def _run(call: Call, arrays: list[Any]) -> Any:
-    axes = call.array_axes
-    n = lanes_of(call, arrays)
-    platform = jax.default_backend()
-    engine: Any = Vmap() if n == 0 else call.engine or Automatic()
-    if not isinstance(engine, Vmap):
-        closed, shape = traced(call, arrays)
-        if isinstance(engine, Automatic):
-            engine = chosen(closed.jaxpr, [axis is not None for axis in axes], platform, engine.lanes or n)
-        if not isinstance(engine, Vmap):
-            values = [_value(array, axis, n) for array, axis in zip(arrays, axes, strict=True)]
-            results = _results(engine, closed, values, n, platform)
-            return _placed(results, jax.tree.structure(shape), call.out_axes.value)
-
-    def one_lane(*leaves: Any) -> Any:
-        args, kwargs = call.arguments(list(leaves))
-        return call.fn.value(*args, **kwargs)
-
-    return jax.vmap(one_lane, in_axes=tuple(axes), out_axes=call.out_axes.value)(*arrays)
-
-
-def _results(engine: Any, closed: Any, values: list[Value], n: int, platform: str) -> list[Value]:
-    if isinstance(engine, Mosaic):
-        from jaxdyn.engine.mosaic import run_mosaic_or_xla  # Pallas is large, and of use on some GPUs only
-
-        return run_mosaic_or_xla(engine, closed, values, n, platform)
-    return run_components(engine, closed, values, n, platform)
-
-
-_program = jax.jit(_run, static_argnums=0)
-
-
 def lowered(call: Call, arrays: list[Any]) -> Any:
     """The program of a call, not compiled yet; arrays may be their shapes."""
-    return _program.lower(call, arrays)
-
-
-@functools.cache
-def _outermost(options: tuple[tuple[str, Any], ...]) -> Any:
-    return jax.jit(_run, static_argnums=0, compiler_options=dict(options))
-
-
-def _value(array: Any, axis: int | None, n: int) -> Value:
-    return Value.shared(n, array) if axis is None else Value.of_whole(n, jnp.moveaxis(array, axis, -1))
-
-
-def _placed(results: list[Value], tree: Any, out_axes: Any) -> Any:
-    """Results with their lanes where the caller wants them."""
-    placed = []
-    for value, axis in zip(results, flatten_axes("lanes out_axes", tree, out_axes), strict=True):
-        if axis is None and value.varies:
-            raise ValueError(f"a result of shape {value.shape} differs between lanes, but out_axes has None for it")
-        placed.append(jnp.asarray(value.whole) if axis is None else jnp.moveaxis(value.spread_whole(), -1, axis))
-    return jax.tree.unflatten(tree, placed)
+    return programs_of(call.fn.value).inside.lower(call, arrays)

@@ -13,7 +13,8 @@ import numpy as np
 from jaxdyn._types import Array
 from jaxdyn.engine.cores import n_cores
 from jaxdyn.engine.engines import Automatic, Engine
-from jaxdyn.engine.transform import COMPILER_OPTIONS, is_refused
+from jaxdyn.engine.programs import COMPILER_OPTIONS
+from jaxdyn.engine.transform import is_refused
 from jaxdyn.engine.transform import lanes as batch
 from jaxdyn.sweeps.grid import Grid
 from jaxdyn.sweeps.known import Equations

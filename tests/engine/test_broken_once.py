@@ -1,6 +1,8 @@
 """What was once wrong in the engine: each case against `jax.vmap`, in every way of running it."""
 
+import gc
 import warnings
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -158,3 +160,31 @@ def test_arguments_that_are_no_arrays():
         with pytest.raises(ValueError, match="block"):
             lanes(jnp.sin, engine=Mosaic(block=block))
     assert jaxdyn.explain(lambda x: jax.pure_callback(np.sin, x, x, vmap_method="expand_dims"), X).engine == Vmap()
+
+
+@pytest.mark.parametrize("engine", [None, Xla(), Xla(threads=2), Vmap()])
+def test_functions_are_not_kept_alive(engine):
+    """Nor what they close over: a loop over new functions would fill the memory."""
+
+    def used_once(i):
+        function = lambda x: lax.fori_loop(0, 3, lambda _, c: c + i, x)  # noqa: E731
+        assert lanes(function, engine=engine)(jnp.zeros(600))[-1] == 3 * i
+        lanes(function, engine=engine)(jnp.zeros(6))
+        jax.jit(lanes(function, engine=engine))(jnp.zeros(6))
+        return weakref.ref(function)
+
+    alive = [used_once(i) for i in range(3)]
+    gc.collect()
+    assert [reference() for reference in alive] == [None] * 3
+
+
+def test_programs_are_kept_as_long_as_the_function(monkeypatch):
+    traces = []
+
+    def function(x):
+        traces.append(None)
+        return x + 1
+
+    for _ in range(3):
+        lanes(function)(jnp.zeros(5))
+    assert len(traces) == 2  # for its equations, and by the vmap that they are left to
