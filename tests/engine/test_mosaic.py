@@ -186,11 +186,6 @@ def test_a_kernel_that_pallas_refuses_is_unsupported(monkeypatch):
         lowered(lambda x: lax.fori_loop(0, 3, lambda i, v: lax.log1p(v), x), Mosaic(), parameters())
 
 
-def test_a_wrong_block_is_refused():
-    with pytest.raises(ValueError, match=r"block of engine=Mosaic\(block=100.* multiple of 128"):
-        batched(neuron, Mosaic(block=100))(parameters(), starts(2))
-
-
 EPS, BIG, TINY = (float(getattr(np.finfo(np.float32), name)) for name in ("eps", "max", "tiny"))
 SPREAD = np.concatenate([np.linspace(-8, 8, 401), np.geomspace(1e-30, 1e30, 121), -np.geomspace(1e-30, 1e30, 121)])
 EDGES = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, BIG, -BIG, TINY])
