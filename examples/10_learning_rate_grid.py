@@ -3,8 +3,8 @@
 Question: for which pairs of rates do they agree, and how fast?
 
 Answer: inside the closed-form boundary A < 2, B < 2, 2 - (A + B) + 2 A B h (1 - h) > 0 the minimum attracts, at the
-rate that the spectral radius of one step predicts; beyond it the pair cycles, wanders or diverges. Cells very close to
-the boundary, or with a tiny learning rate, do not settle in 1000 steps.
+rate that the spectral radius of one step predicts (median difference 2e-7); 98.2 % of the cells inside settle in 1000
+steps, others lie very close to the boundary or have a tiny rate. Beyond it the pair cycles, wanders or diverges (53 %).
 
     python examples/10_learning_rate_grid.py [--smoke] [--out DIR]
 """
@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxdyn
+from jaxdyn.models import learner_theory as theory
 
 arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 arguments.add_argument("--smoke", action="store_true", help="a coarse grid, in seconds")
@@ -52,21 +53,20 @@ grid = jaxdyn.sweep(outcome, jaxdyn.models.two_learner_descent(tau=1.0, x0=[0.5,
 print(f"2 x {n} x {n} cells x 1216 steps: {time.perf_counter() - began:.1f} s")
 words = ["converged", "period_2", "period_3_to_16", "other_bounded", "diverged"]
 grid.outcome.attrs = {"long_name": "after 1000 steps", "flag_values": range(5), "flag_meanings": words}
-A, B = grid.gamma_k, grid.gamma_w  # because the penalties are equal and tau = 1; then h = sigma
-stable = (A < 2) & (B < 2) & (2 - (A + B) + 2 * A * B * grid.sigma_k * (1 - grid.sigma_k) > 0)
+games = {"tau": 1.0, "sigma_k": sigmas[:, None, None], "sigma_w": sigmas[:, None, None]}
+stable = grid.outcome.copy(data=theory.stability_margin(games | {"gamma_k": rates[:, None], "gamma_w": rates}) > 0)
 for where, mask in {"inside": stable, "outside": ~stable}.items():
     counts = [f"{word} {int(((grid.outcome == code) & mask).sum())}" for code, word in enumerate(words)]
     print(f"{where} the boundary, of {int(mask.sum())} cells: {', '.join(counts)}")
 error = np.abs(grid.rate - grid.predicted).where(stable & (grid.outcome == 0)).quantile([0.5, 0.99]).values
 print(f"measured less predicted rate: median {error[0]:.1e}, 99 % below {error[1]:.1e}")
 
-A = np.linspace(0, 2, 401)
 with jaxdyn.plot.style(figure_figsize=(7, 3.4)):
     figure, panels = plt.subplots(1, 2, layout="constrained", sharey=True)
-    for sigma, ax in zip(sigmas, panels, strict=True):
+    curves = np.moveaxis(theory.stability_boundary({"tau": 1.0, "sigma_k": sigmas, "sigma_w": sigmas}), 1, 0)
+    for sigma, curve, ax in zip(sigmas, curves, panels, strict=True):
         jaxdyn.plot.sweep(grid, "outcome", select={"sigma_k": sigma}, ax=ax)
-        B = (2 - A) / np.maximum(1 - 2 * A * sigma * (1 - sigma), 1e-9)
-        jaxdyn.plot.boundary(A, B, ax=ax, label="stable inside, exact")
+        jaxdyn.plot.boundary(*curve, ax=ax, label="stable inside, exact")
         ax.set_title(rf"$\sigma_k = \sigma_w = {sigma}$", y=0.9, x=0.97, ha="right")
         ax.label_outer()
     panels[-1].get_legend().remove()
