@@ -92,6 +92,8 @@ def style(**settings: Any) -> Iterator[None]:
     42
     """
     chosen: Any = PAPER | {_setting(name): value for name, value in settings.items()}
+    # Choosing a backend may make Matplotlib interactive, which the context would undo: it is chosen before.
+    mpl.get_backend()
     with mpl.rc_context(chosen):
         yield
 
