@@ -19,7 +19,8 @@ class Status(enum.IntEnum):
     NON_FINITE = 1
     """The state left the finite numbers (overflow or nan)."""
     QR_INTERVAL = 2
-    """Tangent vectors were re-orthonormalized too rarely for this dtype: lower `qr_every` or `dt`."""
+    """Tangent vectors or perturbations were parted too rarely for this dtype: lower `qr_every` (`rescale_every`) or
+    `dt`."""
     CAPACITY = 3
     """More results were found than the record can hold."""
     NOT_CONVERGED = 4
@@ -29,7 +30,7 @@ class Status(enum.IntEnum):
 _ADVICE = {
     Status.NOT_RUN: "call sweep again with the same store to compute them",
     Status.NON_FINITE: "use a smaller dt, another x0, or other parameters",
-    Status.QR_INTERVAL: "lower qr_every or dt, or use float64",
+    Status.QR_INTERVAL: "lower qr_every or dt, or use float64; in perturbation_growth lower rescale_every, raise size",
     Status.CAPACITY: "raise max_points",
     Status.NOT_CONVERGED: "allow more iterations or a larger tolerance",
 }

@@ -69,6 +69,17 @@ def largest_exponent(system: Any) -> Any:
     return jaxdyn.lyapunov_spectrum(system, n_steps=N_STEPS, n_transient=1, n_exponents=1, **step_of(system))
 
 
+def breed(system: Any) -> Any:
+    """Large perturbations: with tiny ones, rates are mostly the rounding of differences."""
+    return jaxdyn.perturbation_growth(system, n_steps=N_STEPS, size=0.1, rescale_every=2, **step_of(system))
+
+
+def grow_at_start(system: Any) -> Any:
+    """With the square of the departure from normality: 0 up to rounding for a normal matrix, the root is not."""
+    found = jaxdyn.transient_growth(system, times=range(3) if system.discrete else [0.0, system.about.dt])
+    return dataclasses.replace(found, henrici_departure=found.henrici_departure**2)
+
+
 ANALYSES = [
     Analysis("final_state", advance()),
     Analysis("final_state_euler", advance(jaxdyn.Euler()), is_flow),
@@ -80,6 +91,8 @@ ANALYSES = [
     Analysis("linearize", jaxdyn.linearize),
     Analysis("fixed_points", find_fixed_points, has_isolated_points, heavy=True),
     Analysis("lyapunov_spectrum", largest_exponent, heavy=True),
+    Analysis("perturbation_growth", breed, heavy=True),
+    Analysis("transient_growth", grow_at_start, heavy=True),
 ]
 
 

@@ -13,6 +13,7 @@ from jaxdyn._record import detail, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, whole_number
 from jaxdyn.analysis.dimension import kaplan_yorke_dimension
 from jaxdyn.analysis.local import jacobian
+from jaxdyn.analysis.matrices import generic_frame
 from jaxdyn.analysis.orthonormal import orthonormalize
 from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.integrate import march, method_of, next_multiple, repeat, resolve_steps
@@ -182,7 +183,7 @@ def _spectrum(
     interval = functools.partial(_interval, system, method, dt, qr_every, sum_check)
     n_blocks = min(N_BATCHES, n_intervals)
     block, rest = divmod(n_intervals, n_blocks)
-    state = _fresh(jnp.int32(0), system.x0, _generic_frame(k, system))
+    state = _fresh(jnp.int32(0), system.x0, generic_frame(k, system.dim, system.dtype))
     if n_transient:
         state = repeat(interval, state, n_transient)
     start = _fresh(state.i, state.x, state.frame)
@@ -194,7 +195,7 @@ def _spectrum(
     times = jnp.multiply(dt * qr_every, intervals.astype(dt.dtype))
     exponents = sums[-1] / times[-1]
     order = jnp.argsort(-exponents)
-    std_error = _standard_error(jnp.diff(sums, axis=0) / (dt * qr_every * block))
+    std_error = standard_error(jnp.diff(sums, axis=0) / (dt * qr_every * block))
     return LyapunovSpectrum(
         exponents=exponents[order],
         std_error=std_error[order],
@@ -254,12 +255,6 @@ def _fresh(i: Array, x: Array, frame: Array) -> _Tangent:
     return _Tangent(i, x, frame, zero(len(frame)), zero(), jnp.zeros((), x.dtype))
 
 
-def _generic_frame(k: int, system: System) -> Array:
-    """Orthonormal vectors in no special direction: coordinate axes may be invariant and never turn."""
-    vectors = jax.random.normal(jax.random.key(0), (k, system.dim), system.dtype)
-    return orthonormalize(vectors)[0]
-
-
 def _neutral_as_zero(exponents: Array, std_error: Array) -> Array:
     """Exponents within two standard errors of zero, or within rounding of the largest, as exact zeros."""
     size = jnp.abs(exponents)
@@ -267,11 +262,12 @@ def _neutral_as_zero(exponents: Array, std_error: Array) -> Array:
     return jnp.where(size <= jnp.maximum(2 * std_error, rounding), 0, exponents)
 
 
-def _standard_error(rates: Array) -> Array:
-    n = rates.shape[0]
+def standard_error(batches: Array) -> Array:
+    """Standard error of the mean of independent batches, along the first axis; nan for one batch."""
+    n = batches.shape[0]
     if n < 2:
-        return jnp.full(rates.shape[1:], jnp.nan, rates.dtype)
-    return jnp.std(rates, axis=0, ddof=1) / math.sqrt(n)
+        return jnp.full(batches.shape[1:], jnp.nan, batches.dtype)
+    return jnp.std(batches, axis=0, ddof=1) / math.sqrt(n)
 
 
 def _status(end: _Tangent, exponents: Array) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxdyn._record import detail, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, whole_number
+from jaxdyn.analysis.lyapunov import N_BATCHES, standard_error
 from jaxdyn.analysis.matrices import generic_frame
 from jaxdyn.analysis.orthonormal import orthonormalize
 from jaxdyn.errors import Status
@@ -20,8 +21,6 @@ from jaxdyn.system import System
 
 __all__ = ["PerturbationGrowth", "perturbation_growth"]
 
-# Batches for the standard error, as in `lyapunov_spectrum`.
-N_BATCHES = 32
 # A perturbation shorter than this many roundings of the state has less than two digits left.
 ROUNDINGS = 100
 
@@ -198,7 +197,7 @@ def _growth(
     return PerturbationGrowth(
         rates=jnp.mean(growth, axis=0) / duration,
         tangent_rates=jnp.mean(tangent, axis=0) / duration,
-        std_error=_standard_error(growth / duration),
+        std_error=standard_error(_batches(growth / duration)),
         status=jnp.where(finite, code, int(Status.NON_FINITE)).astype(jnp.int8),
         local_rates=growth / duration,
         local_tangent_rates=tangent / duration,
@@ -234,11 +233,8 @@ def _interval(system: System, method: Method, dt: Array, size: Array, every: int
     return _Bundle(c.i, c.x, c.x[None, :] + size * directions, frame, growth, tangent_growth, lost)
 
 
-def _standard_error(rates: Array) -> Array:
-    """Standard error of the mean over intervals, from the means of batches; what does not fill them is left out."""
+def _batches(rates: Array) -> Array:
+    """Means of batches of intervals, as many as `lyapunov_spectrum` has; what does not fill them is left out."""
     n_batches = min(N_BATCHES, len(rates))
-    if n_batches < 2:
-        return jnp.full(rates.shape[1:], jnp.nan, rates.dtype)
     length = len(rates) // n_batches
-    batches = jnp.mean(rates[-n_batches * length :].reshape(n_batches, length, -1), axis=1)
-    return jnp.std(batches, axis=0, ddof=1) / math.sqrt(n_batches)
+    return jnp.mean(rates[-n_batches * length :].reshape(n_batches, length, -1), axis=1)

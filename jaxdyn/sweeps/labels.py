@@ -26,6 +26,15 @@ _LONG_NAMES = {
     "sum_check": "sum of exponents minus mean divergence",
     "running": "running Lyapunov exponent",
     "eigenvalues": "eigenvalue",
+    "rates": "growth rate of the perturbation",
+    "tangent_rates": "growth rate of the tangent vector",
+    "local_rates": "local growth rate of the perturbation",
+    "local_tangent_rates": "local growth rate of the tangent vector",
+    "reactivity": "reactivity",
+    "growth_rate": "growth rate in the end",
+    "amplification": "amplification of the worst perturbation",
+    "largest_amplification": "largest amplification",
+    "henrici_departure": "departure from normality",
     "residual": "residual",
     "x": "state",
     "found": "fixed point found",
@@ -33,7 +42,12 @@ _LONG_NAMES = {
     "status": "status",
 }
 
-_RATES = ("exponents", "std_error", "sum_check", "eigenvalues", "running")
+_RATES = (
+    *("exponents", "std_error", "sum_check", "eigenvalues", "running", "reactivity", "growth_rate"),
+    *("rates", "tangent_rates", "local_rates", "local_tangent_rates", "henrici_departure"),
+)
+_OF_THE_MATRIX = ("eigenvalues", "henrici_departure")  # those of a map's Jacobian have no unit
+_WHOLE_NAMES = ("rates",)  # others end like these: `firing_rates` of a caller's measure has another meaning
 
 
 def coordinates(plan: Plan) -> dict[str, tuple[tuple[str, ...], np.ndarray[Any, Any], dict[str, Any]]]:
@@ -70,18 +84,23 @@ def _swept(system: System, grid: Grid) -> dict[str, Any]:
 
 def variable_attributes(layout: Layout, system: System) -> dict[str, Any]:
     """CF-style attributes of a variable: name in words, unit, meaning of codes."""
-    known = [name for name in _LONG_NAMES if layout.name == name or layout.name.endswith(f"_{name}")]
+    known = [name for name in _LONG_NAMES if _means(layout.name, name)]
     if not known:
         return {}
     kind = max(known, key=len)
     attrs: dict[str, Any] = {"long_name": _LONG_NAMES[kind]}
-    if kind in _RATES and not (kind == "eigenvalues" and system.discrete):  # multipliers have no unit
+    if kind in _RATES and not (kind in _OF_THE_MATRIX and system.discrete):
         unit = "step" if system.discrete else system.about.time_unit
         attrs["units"] = "1" if unit == "1" else f"1/{unit}"
     if kind in _CODES:
         attrs["flag_values"] = [int(code) for code in _CODES[kind]]
         attrs["flag_meanings"] = " ".join(code.name.lower() for code in _CODES[kind])
     return attrs
+
+
+def _means(name: str, known: str) -> bool:
+    """Whether `name` is a known one, or that of a result inside a dict of measures."""
+    return name == known or (name.endswith(f"_{known}") and known not in _WHOLE_NAMES)
 
 
 def provenance(plan: Plan, measure: Any, seed: int) -> dict[str, Any]:

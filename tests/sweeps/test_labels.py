@@ -76,6 +76,33 @@ def test_results_carry_words_units_and_codes():
     ]
 
 
+def test_growth_of_perturbations_carries_words_and_units():
+    details = ["rates", "tangent_rates", "std_error", "local_rates", "local_tangent_rates"]
+    breed = functools.partial(jaxdyn.perturbation_growth, n_steps=4, dt=0.01, size=1e-2)
+    cells = jaxdyn.sweep(breed, jaxdyn.models.hodgkin_huxley(), {"I": [5.0]}, keep=details)
+    assert {cells[name].attrs["units"] for name in details} == {"1/ms"}
+    assert cells["local_rates"].attrs["long_name"] == "local growth rate of the perturbation"
+    assert cells["local_tangent_rates"].attrs["long_name"] == "local growth rate of the tangent vector"
+
+    def transient(s):
+        return {"rest": jaxdyn.transient_growth(s, times=[0, 1])}
+
+    flow = jaxdyn.sweep(transient, jaxdyn.models.hodgkin_huxley(), {"I": [5.0]})
+    iterated = jaxdyn.sweep(transient, jaxdyn.models.henon(), {"a": [1.4]})
+    for name, words in {"reactivity": "reactivity", "growth_rate": "growth rate in the end"}.items():
+        assert flow[f"rest_{name}"].attrs == {"long_name": words, "units": "1/ms"}
+        assert iterated[f"rest_{name}"].attrs == {"long_name": words, "units": "1/step"}
+    assert flow["rest_henrici_departure"].attrs["units"] == "1/ms"
+    assert "units" not in iterated["rest_henrici_departure"].attrs  # like the eigenvalues of a map
+    assert flow["rest_largest_amplification"].attrs == {"long_name": "largest amplification"}
+
+
+def test_a_name_that_only_ends_like_a_known_one_stays_without_a_label():
+    cells = jaxdyn.sweep(lambda s: {"firing_rates": s.x0, "rates": s.x0}, coded(), {"a": DIGITS})
+    assert cells["firing_rates"].attrs == {}
+    assert cells["rates"].attrs == {"long_name": "growth rate of the perturbation", "units": "1/step"}
+
+
 def test_provenance_can_be_read_by_machines():
     attrs = jaxdyn.sweep(digits, coded(), {"a": DIGITS}, seed=4).attrs
     assert json.loads(attrs["parameters"]) == {"a": 1, "b": 2, "w": [1, 2], "m": [[1, 2], [3, 4]]}
