@@ -22,6 +22,8 @@ MOST_REPEATED = 800
 # What takes fewer iterations than this, and fewer times lanes than that, is over before more compiling would pay.
 BRIEF = 20_000
 LITTLE = 1_000_000
+# Lanes times equations times iterations from which several cores pay: some milliseconds, which threads cost.
+MUCH = 300_000_000
 # Components of the largest arrays taken apart.
 COMPONENTS = 64
 # Lanes of one block on a CPU: its numbers stay in the first-level cache, its loops fill wide vectors.

@@ -27,6 +27,8 @@ class Programs:
         self._run: Callable[[Call, list[Any]], Any] = lambda call, arrays: _run(call, arrays)
         self.inside = jax.jit(self._run, static_argnums=0)
         """For calls inside another program."""
+        self.split: dict[Any, Any] = {}
+        """Engines of calls that are worth several cores, None for others, by call and shapes."""
         self.pieces: dict[Any, Any] = {}
         """Programs for a core's share of the lanes, by call."""
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.api_util import flatten_axes
 from jax.core import Tracer
 
 from jaxdyn.engine.call import Call, aval_of, call_of, lanes_of, traced
-from jaxdyn.engine.census import calls_back
+from jaxdyn.engine.census import calls_back, census
 from jaxdyn.engine.cores import is_at_home, is_worker, joined, n_cores, on_all_cores, share
-from jaxdyn.engine.engines import BLOCK, Automatic, Engine, Mosaic, Vmap, Xla, check_engine, chosen
+from jaxdyn.engine.engines import BLOCK, COMPONENTS, MUCH, Automatic, Engine, Mosaic, Vmap, Xla, check_engine, chosen
 from jaxdyn.engine.programs import COMPILER_OPTIONS, Programs, programs_of
 
 __all__ = ["is_refused", "lanes", "lowered", "settings_of_jax"]
@@ -110,34 +111,43 @@ def _pieces_of(programs: Programs, call: Call, arrays: list[Any]) -> Callable[[l
     threads = getattr(call.engine, "threads", None) or n_cores()
     if threads == 1 or lanes_of(call, arrays) < BLOCK * threads or isinstance(call.engine, Vmap | Mosaic):
         return None
-    if not all(map(is_at_home, arrays)) or is_worker():
+    shapes = (call, threads, *((np.shape(array), array.dtype) for array in arrays if hasattr(array, "dtype")))
+    if shapes not in programs.split:
+        programs.split[shapes] = _split(call, [aval_of(array) for array in arrays], threads)
+    engine = programs.split[shapes]
+    # Within another trace a new array is traced as well.
+    if engine is None or is_worker() or not all(map(is_at_home, arrays)) or isinstance(jnp.zeros(()), Tracer):
         return None
     avals = tuple(map(aval_of, arrays))
     key = (call, avals, threads, settings_of_jax())
     if key not in programs.pieces:
-        programs.pieces[key] = _pieces(programs, call, avals, threads)
-    pieces = programs.pieces[key]
-    # Within another trace a new array is traced as well.
-    return None if pieces is None or isinstance(jnp.zeros(()), Tracer) else pieces
+        programs.pieces[key] = _pieces(programs, dataclasses.replace(call, engine=engine), avals, threads)
+    return programs.pieces[key]
 
 
-def _pieces(programs: Programs, call: Call, avals: Any, threads: int) -> Callable[[list[Any]], Any] | None:
-    """The same for arrays of these shapes, compiled; None if the lanes go through `jax.vmap`."""
+def _split(call: Call, avals: list[Any], threads: int) -> Xla | None:
+    """The engine of a call that is worth several cores."""
     n = lanes_of(call, avals)
-    closed, shape = traced(call, list(avals))
+    closed, _ = traced(call, avals)
     flags = [axis is not None for axis in call.array_axes]
     engine: Any = call.engine
     if not isinstance(engine, Xla):
         engine = chosen(closed.jaxpr, flags, "cpu", getattr(engine, "lanes", None) or n)
-    if (
-        not isinstance(engine, Xla)
-        or calls_back(closed.jaxpr)
-        or any(isinstance(constant, Tracer) for constant in closed.consts)
-    ):
+    if not isinstance(engine, Xla) or calls_back(closed.jaxpr):
         return None
-    width = share(n, BLOCK, threads)
+    if any(isinstance(constant, Tracer) for constant in closed.consts):
+        return None
+    counts = census(closed.jaxpr, flags, COMPONENTS)
+    asked = getattr(call.engine, "threads", None) is not None
+    return engine if asked or n * counts.iterations * counts.in_loops >= MUCH else None
+
+
+def _pieces(programs: Programs, call: Call, avals: Any, threads: int) -> Callable[[list[Any]], Any]:
+    """Function of arrays of these shapes that runs a call on several cores, compiled."""
+    n, width = lanes_of(call, avals), share(lanes_of(call, avals), BLOCK, threads)
+    _, shape = traced(call, list(avals))
     own = [_resized(aval, axis, width) for aval, axis in zip(avals, call.array_axes, strict=True)]
-    compiled = programs.outermost.lower(dataclasses.replace(call, engine=engine), own).compile()
+    compiled = programs.outermost.lower(call, own).compile()
     out_axes = flatten_axes("lanes out_axes", jax.tree.structure(shape), call.out_axes.value)
 
     def run(arrays: list[Any]) -> Any:
