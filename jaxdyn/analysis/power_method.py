@@ -117,8 +117,8 @@ def _operator(matrix: Any, start: Any) -> tuple[Callable[[Array], Array], Array]
     return apply, vector
 
 
-@functools.partial(jax.jit, static_argnames=("n_iterations", "tolerance"))
-def _power(apply: Callable[[Array], Array], start: Array, n_iterations: int, tolerance: float) -> PowerMethod:
+@functools.partial(jax.jit, static_argnames="n_iterations")
+def _power(apply: Callable[[Array], Array], start: Array, n_iterations: int, tolerance: ArrayLike) -> PowerMethod:
     def iterate(carry: tuple[Array, Array]) -> tuple[Array, Array]:
         vector, image = carry
         turned = _unit(image)

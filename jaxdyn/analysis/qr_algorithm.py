@@ -86,9 +86,10 @@ def qr_algorithm(
 
     Notes
     -----
-    The entry T[j+1, j] decays as |mu_(j+1)/mu_j|^k. Eigenvalues of equal modulus stay in one block: a complex
-    pair, mu and -mu. More than two of them, or a pair that `n_vectors` cuts in two, are reported as
-    NOT_CONVERGED. `Q` is real, so `T` is triangular only where all eigenvalues are real.
+    After m iterations the entry T[j+1, j] is about |mu_(j+1)/mu_j|^m. Different eigenvalues of equal modulus stay
+    in one block: a complex pair, mu and -mu. More than two different ones, or a pair that `n_vectors` cuts in two,
+    are in general reported as NOT_CONVERGED; equal ones converge, slowly where eigenvectors are missing.
+    `Q` is real, so `T` is triangular only where all eigenvalues are real.
     Transforms: jit, vmap, grad. Memory O(n k + k n_iterations).
 
     References
@@ -125,9 +126,9 @@ def _number_of_vectors(matrix: Array, n_vectors: int | None, start: Array | None
     return k
 
 
-@functools.partial(jax.jit, static_argnames=("n_iterations", "tolerance"))
+@functools.partial(jax.jit, static_argnames="n_iterations")
 def _orthogonal_iteration(
-    matrix: Array, start: Array | None, generic: Array, n_iterations: int, tolerance: float
+    matrix: Array, start: Array | None, generic: Array, n_iterations: int, tolerance: ArrayLike
 ) -> QRAlgorithm:
     def images(frame: Array) -> Array:
         return matmul(frame, matrix.T)

@@ -93,6 +93,7 @@ def _placed(results: list[Value], tree: Any, out_axes: Any) -> Any:
     placed = []
     for value, axis in zip(results, flatten_axes("lanes out_axes", tree, out_axes), strict=True):
         if axis is None and value.varies:
-            raise ValueError(f"a result of shape {value.shape} differs between lanes, but out_axes has None for it")
+            got = f"a result of shape {value.shape} differs between lanes, but out_axes has None for it"
+            raise ValueError(f"{got}; give it an axis")
         placed.append(jnp.asarray(value.whole) if axis is None else jnp.moveaxis(value.spread_whole(), -1, axis))
     return jax.tree.unflatten(tree, placed)

@@ -50,13 +50,15 @@ def draw_points(ax: Axes, places: np.ndarray, codes: np.ndarray, states: tuple[i
         ax.plot(here[:, states[0]], here[:, states[1]], label=words, **_marker(words))
 
 
-def draw_eigenvectors(ax: Axes, system: System, places: np.ndarray, states: tuple[int, int], sides: Any) -> None:
+def draw_eigenvectors(
+    ax: Axes, system: System, places: np.ndarray, states: tuple[int, int], sides: Any, t: Any
+) -> None:
     """Short lines through fixed points along their real eigenvectors, projected onto the plane."""
     width = np.array([high - low for low, high in sides])
     kinds = {True: ("attracting", OKABE_ITO[2], "-"), False: ("repelling", OKABE_ITO[3], "-")}
     lines: dict[bool, list[Any]] = {True: [], False: []}
     for place in places:
-        matrix = np.asarray(jacobian(system, place), float)
+        matrix = np.asarray(jacobian(system, place, t), float)
         if not np.isfinite(matrix).all():
             continue  # a kink or a vertical slope: no linearization
         values, vectors = np.linalg.eig(matrix)

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from jaxdyn.analysis.fixed_points import fixed_points as find_fixed_points
 from jaxdyn.analysis.nullclines import Nullclines, plane_nullclines
 from jaxdyn.analysis.planes import Plane, plane_of
+from jaxdyn.errors import Status
 from jaxdyn.integrate import Trajectory, final_state, trajectory
 from jaxdyn.plot._flow_field import arrows, streams
-from jaxdyn.plot._parts import as_list, axes_of, cased, legend, mathematics, state_label, wrapped
+from jaxdyn.plot._parts import as_list, axes_of, cased, legend, mathematics, state_label, status_name, wrapped
 from jaxdyn.plot._plane_points import draw_eigenvectors, draw_points, points_inside
-from jaxdyn.plot.style import OKABE_ITO
+from jaxdyn.plot.style import OKABE_ITO, UNSTABLE
 from jaxdyn.plot.trajectories import phase_trajectory
 from jaxdyn.system import System
 
@@ -106,6 +107,8 @@ def phase_plane(
     _flow(ax, nodes, values, system.discrete, density)
     lines = plane_nullclines(plane, nodes, values, solved)
     _nullclines(ax, lines, system)
+    if (code := int(lines.status.max())) != Status.OK:
+        ax.set_title(f"nullclines: {status_name(code)}", color=UNSTABLE, loc="right", fontsize=8)
     for run, of, is_orbit in runs:
         shown = [of.state_names.index(name) for name in lines.states]
         if is_orbit:
@@ -157,7 +160,7 @@ def _fixed_points(ax: Axes, plane: Plane, lines: Nullclines, given: Any, eigenve
     states = tuple(of.state_names.index(name) for name in lines.states)
     places, codes = points_inside(given, states, plane.sides)  # type: ignore[arg-type]
     if eigenvectors:
-        draw_eigenvectors(ax, of, places, states, plane.sides)  # type: ignore[arg-type]
+        draw_eigenvectors(ax, of, places, states, plane.sides, plane.t)  # type: ignore[arg-type]
     draw_points(ax, places, codes, states)  # type: ignore[arg-type]
 
 
@@ -209,10 +212,14 @@ def _timing(system: System, dt: Any, duration: Any) -> dict[str, Any]:
     about = system.about
     duration = (about.transient or about.duration) if duration is None else duration
     if system.discrete:
+        if dt is not None:
+            raise ValueError(f"{about.name} is a map and has no step; leave dt out and give duration in steps")
         return {"n_steps": round(duration)}
     step = about.dt if dt is None else dt
     if step is None:
         raise ValueError(f"{about.name} has no step in system.about; give dt=..., and duration=... for its length")
+    if not (step > 0 and duration > 0):
+        raise ValueError(f"dt and duration must be positive, got dt={step}, duration={duration}")
     return {"n_steps": max(1, round(duration / step)), "dt": step}
 
 

@@ -143,12 +143,11 @@ def compiled_once(function: Any, arguments: tuple[Any, ...]) -> Program:
     options = COMPILER_OPTIONS.get(jax.default_backend())
     if "callback" in text:  # the text numbers Python callbacks without telling them apart
         return Program(lowered.compile(options), name, workers)
-    if name not in _COMPILED:
-        _COMPILED[name] = Program(lowered.compile(options), name, workers)
-        if len(_COMPILED) > 16:
-            _COMPILED.popitem(last=False)
-    _COMPILED.move_to_end(name)
-    return _COMPILED[name]
+    program = _COMPILED.pop(name, None) or Program(lowered.compile(options), name, workers)
+    _COMPILED[name] = program
+    if len(_COMPILED) > 16:
+        _COMPILED.popitem(last=False)
+    return program
 
 
 def _bytes(compiled: Any) -> int:
