@@ -21,7 +21,7 @@ from jaxdyn.analysis.qr_algorithm import QRAlgorithm, qr_algorithm
 from jaxdyn.analysis.stability import Stability, spectral_abscissa, spectral_radius, stability, stability_label
 from jaxdyn.analysis.transient import TransientGrowth, transient_growth
 from jaxdyn.derived import Samples, driven, nth_iterate, samples
-from jaxdyn.engine.engines import Mosaic, Vmap, Xla
+from jaxdyn.engine.engines import Mosaic, Native, Vmap, Xla
 from jaxdyn.engine.explain import explain
 from jaxdyn.engine.transform import lanes
 from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_failed
@@ -52,6 +52,7 @@ __all__ = [
     "LyapunovSpectrum",
     "Map",
     "Mosaic",
+    "Native",
     "Nullclines",
     "PerturbationGrowth",
     "PowerMethod",

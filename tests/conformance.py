@@ -177,7 +177,8 @@ def check_transformations(analysis: Analysis, system: Any) -> None:
     for i, result in enumerate(results):
         assert_same(jax.tree.map(lambda leaf, i=i: leaf[i], together), result)
     if not analysis.heavy:
-        assert_same(jaxdyn.lanes(analysis.run, engine=jaxdyn.Xla(block=2))(stacked), together)
+        for engine in (jaxdyn.Xla(block=2), jaxdyn.Native(vectors=1)):
+            assert_same(jaxdyn.lanes(analysis.run, engine=engine)(stacked), together)
 
 
 def assert_different(first: Any, second: Any) -> None:

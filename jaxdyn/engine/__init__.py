@@ -20,15 +20,18 @@ and each is done in one of three ways:
 * through JAX's batching rules, where neither has a rule: always right, never an error.
 
 Loops, branches and calls are interpreted (`control.py`). What a function holds is counted before it is run
-(`census.py`); from that `engines.py` chooses how to run it, and `explain.py` tells. On a CPU the lanes go through in
-blocks that stay in the cache, and XLA compiles each block's loop as one function::
+(`census.py`); from that `engines.py` chooses how to run it, and `explain.py` tells. The lanes go through loops in
+blocks, each of which takes all iterations before the next begins::
 
-    lanes   0 ........ 255 | 256 ....... 511 | 512 ....... 767 | ...
-            whole loop,      then the next     ...
-            one function
+    lanes   0 ......... 63 | 64 ........ 127 | 128 ....... 191 | ...
+            whole loop       whole loop        whole loop
 
-Such a function runs on one core; a call outside `jit` therefore gives each core its lanes (`cores.py`).
+* `Native`, on CPUs: each outermost loop (`kernels.py`) becomes a C program (`native*.py`), compiled while tracing. A
+  block's numbers stay in vector registers; threads share the blocks.
+* `Mosaic`, on NVIDIA GPUs: each becomes a kernel of Pallas (`mosaic*.py`), a block's numbers in registers too.
+* `Xla`, everywhere: XLA compiles each block's loop as one function, on a CPU with its numbers in the cache. Such a
+  function runs on one core; a call outside `jit` gives each core its lanes (`cores.py`).
 
-To teach the engine a primitive, add a line: to `ELEMENTWISE` if it acts on each number by itself, to `RULES` if it
-moves or combines components, to `DENSE` for whole arrays.
+To teach the engine a primitive, add a line: to `ELEMENTWISE` if it acts on each number by itself (and its text in C to
+`EXPRESSIONS`), to `RULES` if it moves or combines components, to `DENSE` for whole arrays.
 """

@@ -8,11 +8,24 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdyn._types import whole_number
+from jaxdyn.engine import native_compiler
 from jaxdyn.engine.census import Census, calls_back, census, varying
 from jaxdyn.engine.interpreter import Interpreter
 from jaxdyn.engine.values import Value, filled
 
-__all__ = ["Automatic", "Engine", "Mosaic", "Vmap", "Xla", "check_engine", "chosen", "run_components", "width_of"]
+__all__ = [
+    "VECTOR",
+    "Automatic",
+    "Engine",
+    "Mosaic",
+    "Native",
+    "Vmap",
+    "Xla",
+    "check_engine",
+    "chosen",
+    "run_components",
+    "width_of",
+]
 
 # Component equations of a function's loops: XLA's time to compile grows faster than their number.
 MOST_EQUATIONS = 10_000
@@ -57,6 +70,20 @@ class Xla:
 
 
 @dataclasses.dataclass(frozen=True)
+class Native:
+    """Each loop a C program with the state in vector registers, for CPUs with a C compiler; elsewhere `Xla`."""
+
+    vectors: int | None = None
+    """Vectors of 16 lanes that go through a loop together; by default 1 to 4, more for shorter loops."""
+    components: int | None = None
+    """Components of the largest array that is taken apart; by default 64."""
+    threads: int | None = None
+    """Threads that share the lanes of a loop; by default one a core."""
+    automatic: bool = dataclasses.field(default=False, repr=False)
+    """Whether the engine was chosen, not asked for: it then falls back without a warning."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Mosaic:
     """Each loop one kernel with the state in registers, for NVIDIA GPUs from Hopper on; elsewhere `Xla`."""
 
@@ -70,16 +97,17 @@ class Mosaic:
     """Run the kernels as ordinary JAX, on any platform: slow, for tests."""
 
 
-Engine = Vmap | Xla | Mosaic
+Engine = Vmap | Xla | Native | Mosaic
 
 
 def check_engine(engine: Any) -> None:
     """Complain about what is no engine, or one with impossible options."""
     if engine is None or isinstance(engine, Vmap | Automatic):
         return
-    if not isinstance(engine, Xla | Mosaic):
-        raise TypeError(f"engine must be Xla(...), Mosaic(...), Vmap() or None for the best one, got {engine!r}")
-    for name in ("block", "unroll", "components", "threads"):
+    if not isinstance(engine, Xla | Native | Mosaic):
+        expected = "Xla(...), Native(...), Mosaic(...), Vmap() or None for the best one"
+        raise TypeError(f"engine must be {expected}, got {engine!r}")
+    for name in ("block", "unroll", "components", "threads", "vectors"):
         if (value := getattr(engine, name, None)) is not None or (name, Mosaic) == ("block", type(engine)):
             whole_number(value, f"{name} of engine={engine}")
     if isinstance(engine, Mosaic) and engine.block % WARPGROUP:
@@ -101,9 +129,11 @@ def chosen(jaxpr: Any, flags: list[bool], platform: str, lanes: int) -> Engine:
     brief = counts.iterations < BRIEF and lanes * counts.iterations < LITTLE
     if not counts.loops or brief or _foreign(counts):
         return Vmap()
-    small = counts.in_loops <= MOST_EQUATIONS and counts.repeated <= MOST_REPEATED
-    if small and not counts.dense_in_loops:
-        return Xla(components=COMPONENTS)
+    if counts.in_loops <= MOST_EQUATIONS and not counts.dense_in_loops:
+        if platform == "cpu" and native_compiler.unavailable() is None:
+            return Native(automatic=True)
+        if counts.repeated <= MOST_REPEATED:
+            return Xla(components=COMPONENTS)
     return Xla(components=1) if platform == "cpu" and not _foreign(census(jaxpr, flags, 1)) else Vmap()
 
 

@@ -11,7 +11,7 @@ import jax
 from jaxdyn._record import record, static
 from jaxdyn.engine.call import Call, call_of, lanes_of, traced
 from jaxdyn.engine.census import Census, census
-from jaxdyn.engine.engines import COMPONENTS, Engine, Mosaic, Vmap, Xla, chosen, width_of
+from jaxdyn.engine.engines import COMPONENTS, VECTOR, Engine, Mosaic, Native, Vmap, Xla, chosen, width_of
 from jaxdyn.engine.programs import COMPILER_OPTIONS
 from jaxdyn.engine.transform import is_refused, lanes, lowered
 
@@ -37,13 +37,15 @@ class Explanation:
     whole: dict[str, int] = static()
     fallbacks: dict[str, int] = static()
     fallbacks_in_loops: dict[str, int] = static()
+    why: str | None = static()
+    """Why not `Native`, where that was meant: no compiler, or what a loop holds has no text in C."""
     compile_seconds: float = static()
     flops_per_lane: float | None = static()
     """XLA's count for the program, loops counted once, where it gives one."""
 
     def __str__(self) -> str:
         lines = [
-            f"engine: {self.engine} on {self.platform}",
+            f"engine: {self.engine} on {self.platform}" + (f" (not Native: {self.why})" if self.why else ""),
             f"lanes: {self.n_lanes}, {self.lanes_at_once} at once",
             f"taken apart: {self.equations} equations on components, {self.equations_in_loops} of them inside "
             f"{self.n_loops} loops (one iteration)",
@@ -92,9 +94,10 @@ def explain(fn: Callable[..., Any], *args: Any, in_axes: Any = 0, engine: Engine
     flags = [axis is not None for axis in call.array_axes]
     used = engine or chosen(closed.jaxpr, flags, platform, n)
     began = time.perf_counter()
+    used, why = _possible(used, closed, flags, n)
     compiled, used = _compiled(call, arrays, used)
     seconds = time.perf_counter() - began
-    limit = (used.components or COMPONENTS) if isinstance(used, Xla | Mosaic) else 0
+    limit = (used.components or COMPONENTS) if isinstance(used, Xla | Native | Mosaic) else 0
     counts = census(closed.jaxpr, flags, limit)
     cost = compiled.cost_analysis()
     flops = cost.get("flops") if isinstance(cost, dict) else None
@@ -109,9 +112,20 @@ def explain(fn: Callable[..., Any], *args: Any, in_axes: Any = 0, engine: Engine
         whole=_plain(counts.dense),
         fallbacks=_plain(counts.fallbacks),
         fallbacks_in_loops=_plain(counts.fallbacks_in_loops),
+        why=why,
         compile_seconds=seconds,
         flops_per_lane=None if flops is None or n == 0 else flops / n,
     )
+
+
+def _possible(engine: Engine, closed: Any, flags: list[bool], n: int) -> tuple[Engine, str | None]:
+    """The engine that runs where `Native` cannot, and why."""
+    if not isinstance(engine, Native):
+        return engine, None
+    from jaxdyn.engine.native import why_not
+
+    why = why_not(engine, closed, flags, n)
+    return (engine, None) if why is None else (Xla(components=engine.components), why)
 
 
 def _compiled(call: Call, arrays: list[Any], engine: Engine) -> tuple[Any, Engine]:
@@ -128,6 +142,8 @@ def _compiled(call: Call, arrays: list[Any], engine: Engine) -> tuple[Any, Engin
 def _at_once(engine: Engine, counts: Census, n: int, platform: str) -> int:
     if isinstance(engine, Mosaic):
         return engine.block
+    if isinstance(engine, Native):
+        return VECTOR * engine.vectors if engine.vectors else n
     return width_of(engine, counts, n, platform) if isinstance(engine, Xla) else n
 
 

@@ -15,7 +15,7 @@ from jaxdyn.engine.control import CONTROL, ONE_FUNCTION
 from jaxdyn.engine.dense import DENSE, fallback, whole_elementwise
 from jaxdyn.engine.values import Layout, Value
 
-__all__ = ["Interpreter"]
+__all__ = ["FOLDED", "Interpreter", "only_computes"]
 
 # Integer arithmetic on this many known numbers is done while tracing: it is what decides on indices.
 FOLDED = 4096
@@ -57,7 +57,7 @@ class Interpreter:
         name = equation.primitive.name
         if is_interpreted(equation):
             return CONTROL[name](self, equation, operands)
-        if all(operand.known for operand in operands) and _is_index_work(equation):
+        if all(operand.known for operand in operands) and self.folds(equation):
             with jax.ensure_compile_time_eval():
                 return [Value.shared(self.lanes, np.asarray(v.whole)) for v in fallback(equation, operands, self.lanes)]
         if any(operand.varies for operand in operands):
@@ -97,6 +97,10 @@ class Interpreter:
         """How a value of a shape crosses the border of a loop."""
         return Layout(self.lanes, tuple(shape), dtype, varies, 1 <= math.prod(shape) <= self.limit)
 
+    def folds(self, equation: Any) -> bool:
+        """Whether an equation of known numbers is done while tracing: it computes, and decides on indices."""
+        return only_computes(equation) and all(v.aval.dtype.kind in "iub" for v in equation.outvars)
+
     def separates(self, operands: list[Value], outvars: Any) -> bool:
         """Whether a field inside a loop becomes a function of its own."""
         size = sum(math.prod(v.aval.shape) for v in outvars)
@@ -122,6 +126,14 @@ class Interpreter:
         return jax.tree.unflatten(jax.tree.structure(shape), results)
 
 
+def only_computes(equation: Any) -> bool:
+    """Whether an equation of numbers does nothing else, and gives few."""
+    name, avals = equation.primitive.name, [v.aval for v in equation.outvars]
+    if not (is_elementwise(equation) or name in RULES or name in MOVED or name == "iota"):
+        return False  # it may do more
+    return all(isinstance(a.dtype, np.dtype) for a in avals) and sum(math.prod(a.shape) for a in avals) <= FOLDED
+
+
 def _as_parts(parts: Any) -> np.ndarray[Any, Any]:
     """NumPy hands out a bare entry where an array of no axes is meant."""
     if isinstance(parts, np.ndarray) and parts.dtype == object:
@@ -129,15 +141,6 @@ def _as_parts(parts: Any) -> np.ndarray[Any, Any]:
     boxed = np.empty((), object)
     boxed[()] = parts
     return boxed
-
-
-def _is_index_work(equation: Any) -> bool:
-    name = equation.primitive.name
-    if not (is_elementwise(equation) or name in RULES or name in MOVED or name == "iota"):
-        return False  # it may do more than compute
-    avals = [v.aval for v in equation.outvars]
-    kinds = [np.dtype(a.dtype).kind if isinstance(a.dtype, np.dtype) else "?" for a in avals]
-    return bool(avals) and all(k in "iub" for k in kinds) and sum(math.prod(a.shape) for a in avals) <= FOLDED
 
 
 _ONE_FUNCTION = (

@@ -7,11 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-__all__ = ["NATIVE", "REWRITTEN", "Unsupported", "number"]
+from jaxdyn.engine.kernels import Unsupported
 
-
-class Unsupported(Exception):
-    """A loop that cannot be a kernel, or a device that has none."""
+__all__ = ["NATIVE", "REWRITTEN", "number"]
 
 
 def number(value: Any) -> Any:

@@ -9,21 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, DropVar, Literal, jaxpr_as_fun
+from jax.extend.core import DropVar, Literal
 
 from jaxdyn.engine.control import opened
 from jaxdyn.engine.dense import bind
 from jaxdyn.engine.engines import WARPGROUP, Mosaic
-from jaxdyn.engine.mosaic_functions import NATIVE, REWRITTEN, Unsupported, number
+from jaxdyn.engine.kernels import CALLS, Loop, Unsupported, is_known
+from jaxdyn.engine.mosaic_functions import NATIVE, REWRITTEN, number
 
 __all__ = ["Kernel", "launched"]
 
 # Equations that steps of a loop are put together to: more hide no more latency, and take longer to compile.
 UNROLLED = 512
-
-CALLS = frozenset("checkpoint closed_call core_call custom_jvp_call custom_vjp_call jit pjit remat2".split())
-"""Equations whose body stands in their place."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,23 +37,13 @@ class Stream:
         return (i,) if self.lanes is None else (i, self.lanes)
 
 
-class Kernel:
+class Kernel(Loop):
     """A loop, given by its equations for all lanes, run block by block."""
 
     def __init__(self, engine: Mosaic, closed: Any, lanes: int) -> None:
-        self.engine, self.jaxpr, self.lanes = engine, closed.jaxpr, lanes
-        pairs = list(zip(closed.jaxpr.constvars, closed.consts, strict=True))
-        # What is known now, and not of lanes, is part of the code.
-        self.known = {v: np.asarray(c) for v, c in pairs if _is_known(c) and v.aval.shape != (lanes,)}
-        self.consts = [c for v, c in pairs if v not in self.known]
-        self.inputs = [v for v in (*closed.jaxpr.constvars, *closed.jaxpr.invars) if v not in self.known]
+        super().__init__(closed, lanes)
+        self.engine = engine
         self._targets: dict[Any, Stream] = {}
-
-    def as_xla(self, *operands: Any) -> list[Any]:
-        """Results of the loop for all lanes, by XLA."""
-        values = self.known | dict(zip(self.inputs, operands, strict=True))
-        consts, arguments = ([values[v] for v in vs] for vs in (self.jaxpr.constvars, self.jaxpr.invars))
-        return jaxpr_as_fun(ClosedJaxpr(self.jaxpr, consts))(*arguments)
 
     def __call__(self, *operands: Any) -> list[Any]:
         """Results of the loop for all lanes."""
@@ -217,7 +204,7 @@ class Kernel:
 
 
 def _is_known(value: Any) -> bool:
-    return not isinstance(value, Tracer | Stream)
+    return is_known(value) and not isinstance(value, Stream)
 
 
 def _n_equations(jaxpr: Any) -> int:

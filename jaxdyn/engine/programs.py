@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.api_util import flatten_axes
 
 from jaxdyn.engine.call import Call, lanes_of, traced
-from jaxdyn.engine.engines import Automatic, Mosaic, Vmap, chosen, run_components
+from jaxdyn.engine.engines import Automatic, Mosaic, Native, Vmap, chosen, run_components
 from jaxdyn.engine.values import Value
 
 __all__ = ["COMPILER_OPTIONS", "Programs", "programs_of"]
@@ -81,6 +81,10 @@ def _results(engine: Any, closed: Any, values: list[Value], n: int, platform: st
         from jaxdyn.engine.mosaic import run_mosaic_or_xla  # Pallas is large, and of use on some GPUs only
 
         return run_mosaic_or_xla(engine, closed, values, n, platform)
+    if isinstance(engine, Native):
+        from jaxdyn.engine.native import run_native_or_xla
+
+        return run_native_or_xla(engine, closed, values, n, platform)
     return run_components(engine, closed, values, n, platform)
 
 

@@ -14,7 +14,19 @@ from jax.core import Tracer
 from jaxdyn.engine.call import Call, aval_of, call_of, lanes_of, traced
 from jaxdyn.engine.census import calls_back, census
 from jaxdyn.engine.cores import is_at_home, is_worker, joined, n_cores, on_all_cores, share
-from jaxdyn.engine.engines import BLOCK, COMPONENTS, MUCH, Automatic, Engine, Mosaic, Vmap, Xla, check_engine, chosen
+from jaxdyn.engine.engines import (
+    BLOCK,
+    COMPONENTS,
+    MUCH,
+    Automatic,
+    Engine,
+    Mosaic,
+    Native,
+    Vmap,
+    Xla,
+    check_engine,
+    chosen,
+)
 from jaxdyn.engine.programs import COMPILER_OPTIONS, Programs, programs_of
 
 __all__ = ["is_refused", "lanes", "lowered", "settings_of_jax"]
@@ -109,7 +121,7 @@ def _evaluate(call: Call, arrays: list[Any]) -> Any:
 def _pieces_of(programs: Programs, call: Call, arrays: list[Any]) -> Callable[[list[Any]], Any] | None:
     """Function of the arrays of a call that runs it on several cores; None where one is enough, or another trace is."""
     threads = getattr(call.engine, "threads", None) or n_cores()
-    if threads == 1 or lanes_of(call, arrays) < BLOCK * threads or isinstance(call.engine, Vmap | Mosaic):
+    if threads == 1 or lanes_of(call, arrays) < BLOCK * threads or isinstance(call.engine, Vmap | Native | Mosaic):
         return None
     shapes = (call, threads, *((np.shape(array), array.dtype) for array in arrays if hasattr(array, "dtype")))
     if shapes not in programs.split:

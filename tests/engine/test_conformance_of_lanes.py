@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 import jaxdyn
-from jaxdyn import Xla, lanes
+from jaxdyn import Native, Xla, lanes
 
 SPECTRA = ["lorenz63", "henon", "random_rnn"]
 
@@ -18,14 +18,16 @@ def check(run, system, engine):
     conformance.assert_same(lanes(run, engine=engine)(together), jax.jit(jax.vmap(run))(together))
 
 
+@pytest.mark.parametrize("engine", [Xla(block=2), Native()], ids=str)
 @pytest.mark.parametrize("name", conformance.MODELS)
-def test_final_states_in_single_precision(name):
-    check(conformance.advance(), conformance.build(name), Xla(block=2))
+def test_final_states_in_single_precision(name, engine):
+    check(conformance.advance(), conformance.build(name), engine)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", [Xla(block=2), Native()], ids=str)
 @pytest.mark.parametrize("name", SPECTRA)
-def test_spectra(name, x64):
+def test_spectra(name, engine, x64):
     system = conformance.build(name)
     step = conformance.step_of(system)
-    check(lambda s: jaxdyn.lyapunov_spectrum(s, n_steps=4, n_transient=1, **step), system, Xla(block=2))
+    check(lambda s: jaxdyn.lyapunov_spectrum(s, n_steps=4, n_transient=1, **step), system, engine)

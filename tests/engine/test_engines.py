@@ -7,8 +7,8 @@ import pytest
 from jax import lax
 
 import jaxdyn
-from jaxdyn import Vmap, Xla, lanes
-from jaxdyn.engine import engines
+from jaxdyn import Native, Vmap, Xla, lanes
+from jaxdyn.engine import engines, native_compiler
 
 
 def test_explain_tells_what_falls_back():
@@ -17,7 +17,12 @@ def test_explain_tells_what_falls_back():
     assert "sort" in str(told) and "Xla" in str(told)
 
 
-def test_engines_are_chosen_by_what_a_function_holds():
+@pytest.mark.parametrize("compiler", [True, False])
+def test_engines_are_chosen_by_what_a_function_holds(compiler, monkeypatch):
+    if compiler and native_compiler.unavailable():
+        pytest.skip(native_compiler.unavailable())
+    monkeypatch.setattr(native_compiler, "unavailable", lambda: None if compiler else "there is no C compiler")
+
     def chosen(fn, *shape):
         return jaxdyn.explain(fn, jax.ShapeDtypeStruct(shape, jnp.float32)).engine
 
@@ -25,7 +30,7 @@ def test_engines_are_chosen_by_what_a_function_holds():
         return lambda x: lax.fori_loop(0, 900, lambda _, c: step(c), x)
 
     many = 2000
-    assert isinstance(chosen(repeated(end_of_two), many, 3), Xla)
+    assert isinstance(chosen(repeated(end_of_two), many, 3), Native if compiler else Xla)
     assert chosen(repeated(end_of_two), 10, 3) == Vmap()  # over before compiling pays
     assert chosen(lambda x: x + 1, many, 3) == Vmap()  # no loop
     assert chosen(repeated(jnp.sort), many, 3) == Vmap()

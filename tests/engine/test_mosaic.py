@@ -12,8 +12,9 @@ from jax import lax
 
 import jaxdyn
 from jaxdyn import Mosaic
-from jaxdyn.engine import mosaic, mosaic_kernel
-from jaxdyn.engine.mosaic import Unsupported, run_mosaic
+from jaxdyn.engine import kernels, mosaic_kernel
+from jaxdyn.engine.kernels import Unsupported
+from jaxdyn.engine.mosaic import run_mosaic
 from jaxdyn.engine.mosaic_functions import REWRITTEN
 from jaxdyn.engine.values import Value
 
@@ -160,7 +161,7 @@ def with_inner_results(x, _):
 
 @pytest.mark.parametrize("function", [with_sort, with_noise, with_inner_results])
 def test_what_cannot_be_a_kernel_says_so_and_falls_back_with_one_warning(function, monkeypatch):
-    monkeypatch.setattr(mosaic, "_warned", [])
+    monkeypatch.setattr(kernels, "_warned", set())
     arrays = parameters(), starts(1)
     with pytest.raises(Unsupported):
         batched(function, Mosaic(interpret=True))(*arrays)
@@ -172,7 +173,7 @@ def test_what_cannot_be_a_kernel_says_so_and_falls_back_with_one_warning(functio
 
 
 def test_on_a_cpu_it_falls_back(monkeypatch):
-    monkeypatch.setattr(mosaic, "_warned", [])
+    monkeypatch.setattr(kernels, "_warned", set())
     with pytest.warns(RuntimeWarning, match="run on GPUs, not on cpu"):
         got = jaxdyn.lanes(neuron, engine=Mosaic())(parameters(), starts(2))
     np.testing.assert_allclose(got.x, jax.vmap(neuron)(parameters(), starts(2)).x, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,95 @@
+"""Loops of many lanes as C, compiled with the machine's own compiler while tracing, and called by XLA.
+
+XLA:CPU keeps the numbers of a loop in memory between its fusions; here they stay in vector registers, for a block of
+several vectors of lanes, from the first iteration to the last. Each outermost loop (`kernels.py`) is written down as a
+C program (`native_code.py`, `native_functions.py`) on GCC's vector extension, which clang shares, and compiled
+(`native_compiler.py`); XLA's interface for foreign functions hands over the arrays. Where there is no compiler, or a
+loop holds what has no text, XLA does it.
+"""
+
+from typing import Any
+
+import jax
+
+from jaxdyn.engine import native_compiler
+from jaxdyn.engine.census import calls_back
+from jaxdyn.engine.cores import n_cores
+from jaxdyn.engine.engines import COMPONENTS, VECTOR, Native, Xla, run_components
+from jaxdyn.engine.kernels import Loop, Unsupported, run_with_kernels, warn_once
+from jaxdyn.engine.native_code import program
+from jaxdyn.engine.values import Value
+
+__all__ = ["run_native", "run_native_or_xla", "why_not"]
+
+# Vectors of lanes that go through a loop together hide the latency of each other's arithmetic; more than fit the
+# registers only wait for memory. Most statements of a loop for each number of vectors, as measured.
+MOST_STATEMENTS = {4: 200, 2: 800}
+
+
+def run_native_or_xla(engine: Native, closed: Any, arguments: list[Value], lanes: int, platform: str) -> list[Value]:
+    """Results of a traced function for all lanes; by XLA where its loops cannot be C."""
+    try:
+        if platform != "cpu":
+            raise Unsupported(f"it compiles for CPUs, not for {platform}")
+        return run_native(engine, closed, arguments, lanes)
+    except Unsupported as error:
+        if not engine.automatic:
+            warn_once("Native", "Xla", str(error))
+    return run_components(Xla(components=engine.components), closed, arguments, lanes, platform)
+
+
+def why_not(engine: Native, closed: Any, flags: list[bool], lanes: int) -> str | None:
+    """Why a traced function runs by XLA, though this engine is meant; None if its loops are compiled as C."""
+
+    def results(*arrays: Any) -> list[Any]:
+        values = [Value.of_whole(lanes, a) if f else Value.shared(lanes, a) for a, f in zip(arrays, flags, strict=True)]
+        return [value.whole for value in run_native(engine, closed, values, lanes)]
+
+    shapes = [
+        jax.ShapeDtypeStruct((*aval.shape, lanes) if flag else aval.shape, aval.dtype)
+        for aval, flag in zip(closed.in_avals, flags, strict=True)
+    ]
+    try:
+        jax.eval_shape(results, *shapes)
+    except Unsupported as error:
+        return str(error)
+    return None
+
+
+def run_native(engine: Native, closed: Any, arguments: list[Value], lanes: int) -> list[Value]:
+    """Results of a traced function for all lanes, its loops in C; raises `Unsupported` while tracing."""
+    if reason := native_compiler.unavailable():
+        raise Unsupported(reason)
+    if calls_back(closed.jaxpr):
+        raise Unsupported("a function that does more than compute: lanes that fill up a block must not do it too")
+    limit = COMPONENTS if engine.components is None else engine.components
+    most = engine.vectors or max(MOST_STATEMENTS)
+
+    def kernel_of(loop: Any, width: int) -> Loop:
+        return _Kernel(engine, loop, width)
+
+    return run_with_kernels(kernel_of, VECTOR * most, limit, "cpu", closed, arguments, lanes)
+
+
+class _Kernel(Loop):
+    """A loop, compiled."""
+
+    def __init__(self, engine: Native, closed: Any, lanes: int) -> None:
+        super().__init__(closed, lanes)
+        threads = engine.threads or n_cores()
+        text, statements = program(self, engine.vectors or 1, threads)
+        if engine.vectors is None and (groups := _groups(statements)) > 1:
+            text, _ = program(self, groups, threads)
+        try:
+            self.target = native_compiler.registered(text)
+        except native_compiler.CannotCompile as error:
+            raise Unsupported(str(error)) from error
+        self.results = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in self.jaxpr.outvars]
+
+    def __call__(self, *operands: Any) -> list[Any]:
+        """Results of the loop for all lanes."""
+        return list(jax.ffi.ffi_call(self.target, self.results, vmap_method="sequential")(*operands))
+
+
+def _groups(statements: int) -> int:
+    return next((groups for groups, most in MOST_STATEMENTS.items() if statements <= most), 1)

@@ -1,0 +1,107 @@
+"""The machine's C compiler: found, tried, and called."""
+
+import atexit
+import ctypes
+import functools
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+import jax
+import numpy as np
+
+__all__ = ["CannotCompile", "registered", "unavailable"]
+
+FLAGS = """-O2 -ftree-vectorize -march=native -mprefer-vector-width=512 -ffp-contract=fast -fno-math-errno
+-fno-trapping-math -fwrapv -fno-strict-aliasing -fopenmp-simd -shared -fPIC -pthread -w""".split()
+
+
+class CannotCompile(Exception):
+    """A program that the compiler refuses, or that cannot be loaded."""
+
+
+_lock = threading.Lock()
+_libraries: dict[str, ctypes.CDLL] = {}
+
+
+def registered(text: str) -> str:
+    """Name under which XLA calls the function of a C program, compiled if it is a new one."""
+    name = "jaxdyn_" + hashlib.sha256("\n".join([*_compiler(), text]).encode()).hexdigest()[:32]
+    with _lock:
+        if name not in _libraries:
+            library = _compiled(name, text)
+            jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
+            _libraries[name] = library
+    return name
+
+
+def _compiled(name: str, text: str) -> ctypes.CDLL:
+    source = _folder() / f"{name}.c"
+    library = source.with_suffix(".so")
+    source.write_text(text)
+    command = [*_compiler(), f"-DHANDLER={name}", "-I", jax.ffi.include_dir(), "-o", str(library), str(source), "-lm"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CannotCompile(f"{command[0]} failed: {done.stderr.strip()[:500]}")
+    try:
+        return ctypes.CDLL(str(library))
+    except OSError as error:
+        raise CannotCompile(f"the compiled program cannot be loaded: {error}") from error
+
+
+@functools.cache
+def _folder() -> Path:
+    """Folder of this process for its programs."""
+    folder = tempfile.mkdtemp(prefix="jaxdyn-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+@functools.cache
+def _compiler() -> tuple[str, ...]:
+    """Command of the C compiler and its options; empty if there is none."""
+    command = shlex.split(os.environ.get("CC", ""))
+    for names in (command, ["cc"], ["gcc"], ["clang"]):
+        if names and (found := shutil.which(names[0])):
+            return (found, *names[1:], *FLAGS)
+    return ()
+
+
+# Takes what XLA asks of a function that it may call; adds one to the numbers of an array otherwise.
+_TRIAL = """
+#include "xla/ffi/api/c_api.h"
+XLA_FFI_Error *HANDLER(XLA_FFI_CallFrame *frame)
+{
+    XLA_FFI_Extension_Base *extension = frame->extension_start;
+    if (extension && extension->type == XLA_FFI_Extension_Metadata) {
+        XLA_FFI_Metadata *metadata = ((XLA_FFI_Metadata_Extension *)extension)->metadata;
+        metadata->api_version.major_version = XLA_FFI_API_MAJOR;
+        metadata->api_version.minor_version = XLA_FFI_API_MINOR;
+        return 0;
+    }
+    typedef float vector __attribute__((vector_size(64)));
+    typedef float loose __attribute__((vector_size(64), aligned(4), may_alias));
+    const vector x = *(loose *)((XLA_FFI_Buffer *)frame->args.args[0])->data;
+    *(loose *)((XLA_FFI_Buffer *)frame->rets.rets[0])->data = x + 1.0f;
+    return 0;
+}
+"""
+
+
+@functools.cache
+def unavailable() -> str | None:
+    """Why programs cannot be had at all, found by compiling and running one."""
+    if not _compiler():
+        return "there is no C compiler; install gcc or clang, or set CC"
+    given = np.arange(16, dtype=np.float32)
+    try:
+        with jax.ensure_compile_time_eval(), jax.default_device(jax.devices("cpu")[0]):
+            got = jax.ffi.ffi_call(registered(_TRIAL), jax.ShapeDtypeStruct((16,), np.float32))(given)
+        return None if np.array_equal(np.asarray(got), given + 1) else "a test program gave wrong numbers"
+    except Exception as error:  # whatever it is, XLA takes over
+        return f"a test program failed: {type(error).__name__}: {error}"
