@@ -136,3 +136,11 @@ def test_least_squares_differentiates(x64):
     matrix = jnp.array([[2.0, 1.0], [1.0, 3.0]])
     inverse = jax.jacrev(lambda b: solve_least_squares(matrix, b))(jnp.array([1.0, 2.0]))
     np.testing.assert_allclose(inverse, np.linalg.inv(np.asarray(matrix)), rtol=1e-14)
+
+
+@pytest.mark.parametrize("size", [1e-35, 1e-30, 1e30, 2e38])
+def test_vectors_near_the_limits_of_the_type_keep_their_directions(size):
+    vectors = (np.linalg.qr(vectors_of((3, 3)))[0] * size).astype(np.float32)
+    q, r = map(np.asarray, jax.jit(jax.vmap(orthonormalize))(jnp.asarray(vectors)[None]))
+    np.testing.assert_allclose(np.abs(np.sum(q[0] * (vectors / size), axis=1)), 1, rtol=1e-6)
+    np.testing.assert_allclose(np.diagonal(r[0]) / size, 1, rtol=1e-6)

@@ -41,13 +41,14 @@ def gram_schmidt(vectors: Array) -> tuple[Array, Array]:
         for i, q in enumerate(rows):
             r[i][j] = _over_components(jnp.add, q * v)
             v = v - r[i][j] * q
-        # Scaling first keeps the square of a tiny or huge vector inside the dtype.
-        largest = _over_components(jnp.maximum, jnp.abs(v))
-        scale = jnp.where((largest > 0) & (largest < jnp.inf), largest, 1)
-        v = v / scale
+        # Scaling first keeps the square of a tiny or huge vector inside the dtype; within these bounds the scale's
+        # inverse is inside as well, and one division serves all components.
+        tiny = float(jnp.finfo(v.dtype).tiny)
+        scale = jnp.clip(_over_components(jnp.maximum, jnp.abs(v)), tiny, 1 / tiny)
+        v = v * (1 / scale)
         norm = jnp.sqrt(_over_components(jnp.add, v * v))
         r[j][j] = norm * scale
-        rows.append(v / jnp.where(norm > 0, norm, 1))
+        rows.append(v * (1 / jnp.where(norm > 0, norm, 1)))
     return jnp.stack(rows), jnp.stack([jnp.stack(row) for row in r])
 
 
