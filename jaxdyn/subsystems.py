@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
@@ -40,6 +40,8 @@ def frozen(system: _S, states: Mapping[str, Any] | Sequence[str] | str) -> _S:
     ------
     ValueError
         If a state is unknown, none or all are frozen, a value is no scalar, or a parameter has the name of a state.
+    TypeError
+        If `system` is no system, or `states` are neither names nor names with numbers.
 
     Notes
     -----
@@ -54,7 +56,7 @@ def frozen(system: _S, states: Mapping[str, Any] | Sequence[str] | str) -> _S:
     >>> fast.state_names, float(fast.params["w"])
     (('v',), 0.5)
     """
-    names = (states,) if isinstance(states, str) else tuple(states)
+    names = _names(system, states)
     about = system.about
     for name in names:
         if name not in system.state_names:
@@ -74,6 +76,10 @@ def frozen(system: _S, states: Mapping[str, Any] | Sequence[str] | str) -> _S:
     for name in ordered:
         default = system.x0[system.state_names.index(name)]
         value = states[name] if isinstance(states, Mapping) else default
+        if value is None or isinstance(value, str):
+            raise TypeError(
+                f"state {name!r} must be frozen at a number, got {value!r}; to freeze at the start give names"
+            )
         params[name] = like(value, default, f"state {name!r}")
     return dataclasses.replace(
         system,
@@ -83,6 +89,18 @@ def frozen(system: _S, states: Mapping[str, Any] | Sequence[str] | str) -> _S:
         state_names=tuple(system.state_names[i] for i in stay),
         about=_words(about, ordered),
     )
+
+
+def _names(system: Any, states: Any) -> tuple[str, ...]:
+    if not isinstance(system, System):
+        raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
+    names = (states,) if isinstance(states, str) else states
+    names = tuple(names) if isinstance(names, Iterable) else (names,)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"states must be names, or names with values {{'{system.state_names[0]}': 0.0}}, got {states!r}"
+        )
+    return names
 
 
 def _words(about: About, names: tuple[str, ...]) -> About:

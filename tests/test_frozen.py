@@ -110,3 +110,15 @@ def test_refusals(unchecked):
     clash = jaxdyn.flow(lambda t, x, p: -x * p["x"], {"x": 1.0}, [1.0, 1.0], state_names=["x", "y"])
     with pytest.raises(ValueError, match="parameter 'x' already"):
         frozen(clash, "x")
+
+
+def test_wrong_types_are_refused(unchecked):
+    neuron = jaxdyn.models.fitzhugh_nagumo()
+    for states in (None, 0, [0, 1], {1: 2.0}, [("w", 1.0)]):
+        with pytest.raises(TypeError, match=r"states must be names, or names with values \{'v': 0.0\}, got"):
+            frozen(neuron, states)
+    for value in (None, "a"):
+        with pytest.raises(TypeError, match="state 'w' must be frozen at a number, got"):
+            frozen(neuron, {"w": value})
+    with pytest.raises(TypeError, match="expected a Flow or a Map, got ndarray"):
+        frozen(np.eye(2), "w")

@@ -185,7 +185,7 @@ def test_failures_are_reported(system, settings, status, x64):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"size": 0.0}, "size must be positive, got 0.0"),
+        ({"size": 0.0}, "size must be positive and finite, got 0.0"),
         ({"size": [0.1, 0.2]}, r"size must be one number, got shape \(2,\)"),
         ({"dt": -0.1}, "dt must be positive"),
         ({"rescale_every": 3}, "n_steps=10 must be a multiple of rescale_every=3; use n_steps=12"),
@@ -198,4 +198,39 @@ def test_failures_are_reported(system, settings, status, x64):
 )
 def test_wrong_arguments(arguments, message, unchecked):
     with pytest.raises(ValueError, match=message):
+        perturbation_growth(models.lorenz63(), **({"n_steps": 10, "dt": 0.1, "size": 0.1} | arguments))
+
+
+def test_the_number_of_perturbations_is_that_of_directions():
+    settings = {"n_steps": 4, "size": 0.1}
+    assert perturbation_growth(models.henon(), **settings).rates.shape == (1,)
+    assert perturbation_growth(models.henon(), directions=np.eye(2), **settings).rates.shape == (2,)
+    with pytest.raises(ValueError, match=r"directions must have shape \(1, 2\).*got \(2, 2\)"):
+        perturbation_growth(models.henon(), directions=np.eye(2), n_perturbations=1, **settings)
+
+
+def test_directions_of_any_length():
+    settings = {"n_steps": 4, "size": 0.1}
+    plain = perturbation_growth(models.henon(), directions=np.eye(2), **settings)
+    uneven = perturbation_growth(models.henon(), directions=np.diag([3e38, 1e-30]), **settings)
+    np.testing.assert_allclose(uneven.rates, plain.rates, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"size": np.inf}, ValueError, "size must be positive and finite, got inf"),
+        ({"size": np.nan}, ValueError, "size must be positive and finite, got nan"),
+        ({"size": "a"}, TypeError, "size must be a positive number, got 'a'"),
+        ({"size": None}, TypeError, "size must be a positive number, got None"),
+        ({"size": 1j}, TypeError, "size must be a positive number, got 1j"),
+        ({"dt": "a"}, TypeError, "dt must be a positive number, got 'a'"),
+        ({"directions": [[np.nan, 0.0, 1.0]]}, ValueError, "directions must be finite numbers"),
+        ({"directions": np.zeros((0, 3))}, ValueError, r"directions must have shape \(k, 3\).*got \(0, 3\)"),
+        ({"directions": "ab"}, TypeError, "directions must be real numbers"),
+        ({"directions": np.zeros((1, 3))}, ValueError, "directions are linearly dependent"),
+    ],
+)
+def test_wrong_types_and_sizes(arguments, error, message, unchecked):
+    with pytest.raises(error, match=message):
         perturbation_growth(models.lorenz63(), **({"n_steps": 10, "dt": 0.1, "size": 0.1} | arguments))

@@ -204,3 +204,29 @@ def test_lanes_equal_vmap_and_gradient(x64):
 def test_wrong_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         power_method(arguments.pop("matrix"), **({"n_iterations": 3} | arguments))
+
+
+@pytest.mark.parametrize("scale", [1e-36, 1e-30, 1e30, 1e38])
+def test_residuals_are_compared_at_a_moderate_size(scale):
+    """Few iterations have not converged, whatever the unit: residuals of tiny matrices would be zero."""
+    matrix = np.array([[2.0, 1.0], [1.0, 2.0]]) * (1.0 if scale < 1e38 else 0.9)
+    few, plain = (power_method(np.float32(matrix * size), n_iterations=4) for size in (scale, 1.0))
+    assert few.status == plain.status == Status.NOT_CONVERGED
+    eps = np.finfo(np.float32).eps
+    np.testing.assert_allclose(np.float64(few.eigenvalue) / scale, plain.eigenvalue, rtol=10 * eps)
+    np.testing.assert_allclose(few.exponent, plain.exponent + np.log(scale), rtol=10 * eps)
+    many = power_method(np.float32(matrix * scale), n_iterations=40)
+    assert many.status == Status.OK
+    np.testing.assert_allclose(np.float64(many.eigenvalue) / scale, 3 * matrix[0, 1], rtol=10 * eps)
+
+
+def test_starts_of_extreme_sizes():
+    matrix = [[2.0, 1.0], [1.0, 2.0]]
+    for size in (2e-38, 3e38):
+        run = power_method(matrix, np.float32([size, size]), n_iterations=3)
+        assert run.status == Status.OK
+        np.testing.assert_allclose(run.vectors[0], np.sqrt([0.5, 0.5]), rtol=1e-6)
+    with pytest.raises(ValueError, match="other than zero"):
+        power_method(matrix, np.float32([1e-42, 0.0]), n_iterations=3)  # subnormal: zero to XLA
+    traced = jax.jit(lambda v: power_method(matrix, v, n_iterations=3).status)
+    assert traced(jnp.zeros(2)) == Status.NON_FINITE

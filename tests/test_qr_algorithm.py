@@ -249,7 +249,7 @@ def test_lanes_equal_vmap_and_single_precision():
         ({"matrix": np.ones((2, 3))}, r"matrix must be square, \(n, n\), got shape \(2, 3\)"),
         ({"n_vectors": 4}, "n_vectors must be between 1 and 3, the size of the matrix, got 4"),
         ({"n_vectors": 0}, "n_vectors must be a whole number of at least 1"),
-        ({"start": np.eye(2)}, r"start has shape \(2, 2\), expected \(3, 2\): one column per vector"),
+        ({"start": np.eye(2)}, r"start has shape \(2, 2\), expected \(3, k\) with k from 1 to 3: one column"),
         ({"start": np.ones((3, 2))}, "the 2 columns of start are linearly dependent"),
         ({"start": np.eye(3), "n_vectors": 2}, r"start has shape \(3, 3\), expected \(3, 2\)"),
         ({"n_iterations": 0}, "n_iterations must be a whole number"),

@@ -3,7 +3,6 @@
 import functools
 import math
 import warnings
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,20 +10,17 @@ import numpy as np
 
 from jaxdyn._record import detail, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, whole_number
+from jaxdyn.analysis.batches import N_BATCHES, number_of_intervals, standard_error
 from jaxdyn.analysis.dimension import kaplan_yorke_dimension
 from jaxdyn.analysis.local import jacobian
 from jaxdyn.analysis.matrices import generic_frame
 from jaxdyn.analysis.orthonormal import orthonormalize
 from jaxdyn.errors import JaxdynWarning, Status
-from jaxdyn.integrate import march, method_of, next_multiple, repeat, resolve_steps
+from jaxdyn.integrate import march, method_of, repeat, resolve_steps
 from jaxdyn.methods import Method
 from jaxdyn.system import System
 
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
-
-# Batch means: 32 batches give the standard error itself a relative error of 1/sqrt(2*31) = 13 %, and
-# leave the batches long against the correlation time (Flegal & Jones 2010, Annals of Statistics 38, 1034).
-N_BATCHES = 32
 
 
 @record
@@ -133,8 +129,10 @@ def lyapunov_spectrum(
     if sum_check and k != system.dim:
         raise ValueError(f"sum_check needs all {system.dim} exponents, got n_exponents={k}; leave n_exponents out")
     qr_every = whole_number(qr_every, "qr_every")
-    n_intervals = _intervals(n_steps, "n_steps", qr_every, 1)
-    n_first = n_steps // 10 // qr_every if n_transient is None else _intervals(n_transient, "n_transient", qr_every, 0)
+    n_intervals = number_of_intervals(n_steps, "n_steps", qr_every, "qr_every", least=1)
+    n_first = n_steps // 10 // qr_every
+    if n_transient is not None:
+        n_first = number_of_intervals(n_transient, "n_transient", qr_every, "qr_every", least=0)
     counts = (n_first, n_intervals, qr_every, whole_number(k, "n_exponents"))
     result = _spectrum(system, method_of(system, method), dt, counts, sum_check)
     if is_concrete(result.status) and np.any(np.asarray(result.status) == Status.QR_INTERVAL):
@@ -262,25 +260,8 @@ def _neutral_as_zero(exponents: Array, std_error: Array) -> Array:
     return jnp.where(size <= jnp.maximum(2 * std_error, rounding), 0, exponents)
 
 
-def standard_error(batches: Array) -> Array:
-    """Standard error of the mean of independent batches, along the first axis; nan for one batch."""
-    n = batches.shape[0]
-    if n < 2:
-        return jnp.full(batches.shape[1:], jnp.nan, batches.dtype)
-    return jnp.std(batches, axis=0, ddof=1) / math.sqrt(n)
-
-
 def _status(end: _Tangent, exponents: Array) -> Array:
     lost = end.spread > -0.5 * math.log(jnp.finfo(end.spread.dtype).eps)
     finite = jnp.all(jnp.isfinite(end.x)) & ~jnp.any(jnp.isnan(exponents))
     code = jnp.where(lost, int(Status.QR_INTERVAL), int(Status.OK))
     return jnp.where(finite, code, int(Status.NON_FINITE)).astype(jnp.int8)
-
-
-def _intervals(n: Any, name: str, qr_every: int, least: int) -> int:
-    """Number of intervals of `qr_every` steps in `n` steps."""
-    n = whole_number(n, name, least=least)
-    if n % qr_every:
-        more = next_multiple(n, qr_every)
-        raise ValueError(f"{name}={n} must be a multiple of qr_every={qr_every}; use {name}={more}")
-    return n // qr_every

@@ -3,15 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._record import record, static
-from jaxdyn._types import Array, ArrayLike, whole_number
+from jaxdyn._types import ArrayLike, whole_number
 from jaxdyn.analysis.planes import Plane, plane_of
+from jaxdyn.analysis.touches import edge_zeros, lowest_between, padded
 from jaxdyn.errors import Status
-from jaxdyn.integrate import repeat
 from jaxdyn.system import System
 
 __all__ = ["Nullclines", "nullclines"]
@@ -25,6 +23,8 @@ class Nullclines:
     """Curves (n, 2) on which the first state does not change; a closed one ends where it begins."""
     y: list[Any]
     """The same for the second state."""
+    dots: list[Any]
+    """For each state, single zeros (n, 2) beside its curves: the rate touches zero, or two curves share a cell."""
     residual: Any
     """(2,) largest |dx/dt| (maps: |f(x) - x|) of the state on its curves; 0 without curves."""
     area: Any
@@ -65,25 +65,26 @@ def nullclines(
     t
         Time at which a non-autonomous field is frozen.
     resolution
-        Nodes of the grid along a side. Features smaller than a cell can be missed; between vertices a curve is
-        straight.
+        Nodes of the grid along a side. Between vertices a curve is straight; of two curves within a cell only dots
+        are found, and what is smaller than a cell in both directions can be missed.
 
     Returns
     -------
     Nullclines
-        x and y, lists of curves (n, 2); residual (2,), area (2,), status (2,).
+        x and y, lists of curves (n, 2); dots, residual (2,), area (2,), status (2,).
 
     Raises
     ------
     ValueError
-        If a state is unknown, has no range or is named twice, or an interval is empty.
+        If a state is unknown, has no range or is named twice, or an interval is empty or beyond the system's dtype.
 
     Notes
     -----
     Transforms: none, the number of curves depends on values; the rates are evaluated in two batched calls.
-    Found is where a rate changes its sign: not where it touches zero from one side. Where branches cross, they
-    are joined within one cell, not at the crossing. Next to a node where the rate is not finite a curve can end
-    one cell early. A rate that is zero everywhere has no curve, and `area` is True.
+    Curves are where a rate changes its sign; where it touches zero from one side there are dots, one for each line
+    of the grid. Where branches cross, they are joined within one cell, not at the crossing. Next to a node where the
+    rate is not finite a curve can end one cell early, and one beside a pole can be missed. A rate that is zero
+    everywhere has no curve, and `area` is True.
 
     Examples
     --------
@@ -108,6 +109,7 @@ def plane_nullclines(plane: Plane, nodes: tuple[Any, Any], values: np.ndarray, s
     return Nullclines(
         x=curves[0],
         y=curves[1],
+        dots=[lowest_between(plane, nodes, values[..., k], signs[k], k) for k in (0, 1)],
         residual=np.array(residual),
         area=np.array([_has_zero_cell(values[..., k]) for k in (0, 1)]),
         status=np.where(finite, bad, Status.NON_FINITE).astype(np.int8),
@@ -165,42 +167,10 @@ def _refined(
     low, high = np.floor(edges).astype(int), np.ceil(edges).astype(int)
     tags = np.stack([part.filled(1) for part in signs])[component, low[:, 1], low[:, 0]]
     ends = [np.stack([nodes[0][end[:, 0]], nodes[1][end[:, 1]]], axis=-1) for end in (low, high)]
-    size = max(256, 1 << (count - 1).bit_length())  # few sizes, so that few programs are compiled
     dtype = plane.system.dtype
-    padded = [
-        np.concatenate([part, np.ones((size - count, *part.shape[1:]), part.dtype)])
-        for part in (ends[0].astype(dtype), ends[1].astype(dtype), tags.astype(dtype), component)
-    ]
-    points, residual, is_zero = (np.asarray(part)[:count] for part in _zeros(plane, *padded))
+    given = (part.astype(dtype) for part in (*ends, tags))
+    points, residual, is_zero = (np.asarray(part)[:count] for part in edge_zeros(plane, *padded(*given, component)))
     return [(points[part], residual[part], is_zero[part]) for part in (slice(of_first), slice(of_first, None))]
-
-
-@jax.jit
-def _zeros(plane: Plane, low: Array, high: Array, tag: Array, component: Array) -> tuple[Array, Array, Array]:
-    """Zero on each edge by bisection; `tag` is the sign at its low end."""
-    info = jnp.finfo(low.dtype)
-
-    def one(low: Array, high: Array, tag: Array, component: Array) -> tuple[Array, Array, Array]:
-        def value(point: Array) -> Array:
-            return plane.rates(point[0], point[1])[0][component]
-
-        def halve(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-            a, b, defined = carry
-            middle = a + (b - a) / 2
-            v = value(middle)
-            to_a, to_b = (jnp.sign(v) == tag) | (v == 0), jnp.sign(v) != tag
-            return jnp.where(to_a, middle, a), jnp.where(to_b, middle, b), defined & ~jnp.isnan(v)
-
-        # As many halvings as bring an edge of the coarsest grid to two neighboring floats.
-        a, b, defined = repeat(halve, (low, high, jnp.bool_(True)), info.nmant + 8)
-        first, last, at_a, at_b = jax.vmap(value)(jnp.stack([low, high, a, b]))
-        # The value changes by next to nothing between neighbors, unless a pole or a jump lies between them.
-        continuous = jnp.abs(at_a - at_b) <= float(info.eps) ** 0.25 * (jnp.abs(first) + jnp.abs(last))
-        nearer = jnp.abs(at_a) <= jnp.abs(at_b)
-        point, residual = jnp.where(nearer, a, b), jnp.minimum(jnp.abs(at_a), jnp.abs(at_b))
-        return point, residual, defined & continuous
-
-    return jax.vmap(one)(low, high, tag, component)
 
 
 def _curves(lines: Any, roots: Any) -> tuple[list[np.ndarray], float]:

@@ -11,11 +11,12 @@ import numpy as np
 
 from jaxdyn._record import detail, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, whole_number
-from jaxdyn.analysis.lyapunov import N_BATCHES, standard_error
-from jaxdyn.analysis.matrices import generic_frame
+from jaxdyn.analysis.batches import batch_means, number_of_intervals, standard_error
+from jaxdyn.analysis.matrices import float_array, generic_frame
 from jaxdyn.analysis.orthonormal import orthonormalize
+from jaxdyn.analysis.scaling import refuse_dependent, scaled_rows
 from jaxdyn.errors import Status
-from jaxdyn.integrate import march, method_of, next_multiple, repeat, resolve_steps
+from jaxdyn.integrate import march, method_of, repeat, resolve_steps
 from jaxdyn.methods import Method
 from jaxdyn.system import System
 
@@ -58,7 +59,7 @@ def perturbation_growth(
     size: ArrayLike,
     dt: ArrayLike | None = None,
     rescale_every: int = 1,
-    n_perturbations: int = 1,
+    n_perturbations: int | None = None,
     directions: ArrayLike | Sequence[Any] | None = None,
     n_transient: int = 0,
     method: Method | None = None,
@@ -83,7 +84,8 @@ def perturbation_growth(
     rescale_every
         Steps between rescalings, static.
     n_perturbations
-        Number k of perturbations, kept orthogonal by Gram-Schmidt; 1 is breeding. At most the dimension.
+        Number k of perturbations, kept orthogonal by Gram-Schmidt; 1 is breeding. At most the dimension. Default:
+        one per row of `directions`, 1 without them.
     directions
         (k, dim) independent vectors of any length along which the perturbations start; default fixed orthonormal
         ones in no special direction.
@@ -127,39 +129,41 @@ def perturbation_growth(
     >>> round(float(growth.rates[0]), 1), round(float(growth.tangent_rates[0]), 1)
     (0.4, 0.4)
     """
-    for name, value in (("dt", dt), ("size", size)):
-        if value is not None and is_concrete(value) and not np.all(np.asarray(value) > 0):
-            raise ValueError(f"{name} must be positive, got {value}")
-    if np.ndim(size):
-        raise ValueError(f"size must be one number, got shape {np.shape(size)}; for many sizes use jax.vmap")
+    _refuse_not_positive("size", size)
+    if dt is not None:
+        _refuse_not_positive("dt", dt)
     n_steps, dt = resolve_steps(system, n_steps, None, dt)
     every = whole_number(rescale_every, "rescale_every")
-    counts = _intervals(n_transient, "n_transient", every, 0), _intervals(n_steps, "n_steps", every, 1), every
-    frame = _frame(system, whole_number(n_perturbations, "n_perturbations"), directions)
+    n_before = number_of_intervals(n_transient, "n_transient", every, "rescale_every", least=0)
+    counts = n_before, number_of_intervals(n_steps, "n_steps", every, "rescale_every", least=1), every
+    k = None if n_perturbations is None else whole_number(n_perturbations, "n_perturbations")
+    frame = _frame(system, k, directions)
     return _growth(system, method_of(system, method), dt, jnp.asarray(size, system.dtype), frame, counts)
 
 
-def _intervals(n: Any, name: str, every: int, least: int) -> int:
-    n = whole_number(n, name, least=least)
-    if n % every:
-        raise ValueError(
-            f"{name}={n} must be a multiple of rescale_every={every}; use {name}={next_multiple(n, every)}"
-        )
-    return n // every
+def _refuse_not_positive(name: str, value: Any) -> None:
+    if not is_concrete(value):
+        return
+    if np.asarray(value).dtype.kind not in "fiu":
+        raise TypeError(f"{name} must be a positive number, got {value!r}")
+    if np.ndim(value):
+        raise ValueError(f"{name} must be one number, got shape {np.shape(value)}; for many use jax.vmap")
+    if not 0 < value < np.inf:
+        raise ValueError(f"{name} must be positive and finite, got {value}")
 
 
-def _frame(system: System, k: int, directions: Any) -> Array:
+def _frame(system: System, k: int | None, directions: Any) -> Array:
     if directions is None:
+        k = 1 if k is None else k
         if k > system.dim:
             raise ValueError(f"n_perturbations must be between 1 and the dimension {system.dim}, got {k}")
         return generic_frame(k, system.dim, system.dtype)
-    vectors = jnp.asarray(directions, system.dtype)
-    if vectors.ndim != 2 or vectors.shape[1] != system.dim or k not in (1, len(vectors)):
-        expected = f"({'k' if k == 1 else k}, {system.dim})"
+    vectors = float_array(directions, "directions").astype(system.dtype)
+    if vectors.ndim != 2 or vectors.shape != (len(vectors) if k is None else k, system.dim) or len(vectors) == 0:
+        expected = f"({'k' if k is None else k}, {system.dim})"
         raise ValueError(f"directions must have shape {expected}, one row per perturbation, got {vectors.shape}")
-    if is_concrete(vectors) and np.linalg.matrix_rank(np.asarray(vectors)) < len(vectors):
-        raise ValueError("directions are linearly dependent; give independent rows")
-    return jax.jit(orthonormalize)(vectors)[0]
+    refuse_dependent(vectors, "directions")
+    return jax.jit(lambda rows: orthonormalize(scaled_rows(rows))[0])(vectors)
 
 
 @record
@@ -197,7 +201,7 @@ def _growth(
     return PerturbationGrowth(
         rates=jnp.mean(growth, axis=0) / duration,
         tangent_rates=jnp.mean(tangent, axis=0) / duration,
-        std_error=standard_error(_batches(growth / duration)),
+        std_error=standard_error(batch_means(growth / duration)),
         status=jnp.where(finite, code, int(Status.NON_FINITE)).astype(jnp.int8),
         local_rates=growth / duration,
         local_tangent_rates=tangent / duration,
@@ -231,10 +235,3 @@ def _interval(system: System, method: Method, dt: Array, size: Array, every: int
     spread = jnp.max(tangent_growth) - jnp.min(tangent_growth) > -0.5 * math.log(jnp.finfo(length.dtype).eps)
     lost = c.lost | spread | jnp.any(length <= rounding)
     return _Bundle(c.i, c.x, c.x[None, :] + size * directions, frame, growth, tangent_growth, lost)
-
-
-def _batches(rates: Array) -> Array:
-    """Means of batches of intervals, as many as `lyapunov_spectrum` has; what does not fill them is left out."""
-    n_batches = min(N_BATCHES, len(rates))
-    length = len(rates) // n_batches
-    return jnp.mean(rates[-n_batches * length :].reshape(n_batches, length, -1), axis=1)

@@ -13,7 +13,7 @@ from jaxdyn._arrays import largest
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, Bool, Float
 from jaxdyn.about import unknown_name
-from jaxdyn.analysis.orthonormal import solve_least_squares
+from jaxdyn.analysis.fixed_points import _newton_step
 from jaxdyn.subsystems import frozen
 from jaxdyn.system import System
 
@@ -29,12 +29,26 @@ class Plane:
     system: System
     """Its start holds the fixed states, and where the solution for the quasi-steady ones begins."""
     t: Array
-    sides: tuple[tuple[float, float], tuple[float, float]] = static()
+    sides: tuple[tuple[float, float], tuple[float, float]]
+    """Window; leaves, so that a new one compiles nothing."""
     states: tuple[int, int] = static()
     quasi_steady: tuple[int, ...] = static(default=())
 
     def nodes(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Even coordinates along x and y, ends included."""
+        """Even coordinates along x and y, ends included.
+
+        Raises ValueError if the system's dtype cannot tell them apart.
+        """
+        dtype = self.system.dtype
+        most, eps = float(jnp.finfo(dtype).max), float(jnp.finfo(dtype).eps)
+        for state, (low, high) in zip(self.states, self.sides, strict=True):
+            # On fewer than eight numbers to an edge no zero can be told from a jump.
+            if max(-low, high) > most / 2 or (high - low) / (count - 1) < 8 * eps * max(-low, high):
+                name = self.system.state_names[state]
+                raise ValueError(
+                    f"the interval of {name!r}, {low} to {high}, is too large or too narrow for {count} points in "
+                    f"{dtype}; choose another window, fewer points or a system with dtype='float64'"
+                )
         (left, right), (bottom, top) = self.sides
         return np.linspace(left, right, count), np.linspace(bottom, top, count)
 
@@ -56,6 +70,12 @@ class Plane:
         dtype = self.system.dtype
         values, solved = _on_grid(self, jnp.asarray(across, dtype), jnp.asarray(up, dtype))
         return np.asarray(values, float), bool(np.all(np.asarray(solved)))
+
+    def at(self, points: np.ndarray) -> np.ndarray:
+        """Displacements (n, 2) at points (n, 2)."""
+        size = max(1024, 1 << max(len(points) - 1, 0).bit_length())  # few sizes, so that few programs are compiled
+        filled = np.concatenate([points, np.ones((size - len(points), 2))])
+        return np.asarray(_at_points(self, jnp.asarray(filled, self.system.dtype)), float)[: len(points)]
 
     def subsystem(self) -> System:
         """System of the states on the axes and the quasi-steady ones, all moving; the others and time stand still."""
@@ -81,6 +101,11 @@ def _on_grid(plane: Plane, across: Array, up: Array) -> Any:
     # Rows in groups: a large network on the whole grid at once would not fit into memory.
     rows = max(1, 2**22 // (across.size * plane.system.dim))
     return lax.map(lambda b: jax.vmap(lambda a: plane.rates(a, b))(across), up, batch_size=min(rows, up.size))
+
+
+@jax.jit
+def _at_points(plane: Plane, points: Array) -> Array:
+    return jax.vmap(lambda point: plane.rates(point[0], point[1])[0])(points)
 
 
 def plane_of(
@@ -119,23 +144,29 @@ def plane_side(system: System, given: Any) -> tuple[int, float, float]:
         symbol = system.about.symbol(system.state_names[index])
         if symbol is None or symbol.range is None:
             name = system.state_names[index]
-            raise ValueError(f"state {name!r} has no range in system.about; give ({name!r}, low, high)")
+            raise ValueError(f"{system.about.name} knows no range of state {name!r}; give ({name!r}, low, high)")
         low, high = symbol.range
     elif len(given) == 3:
         index, (low, high) = _position(system, given[0]), given[1:]
     else:
-        raise ValueError(f"an axis is (state, low, high), got {given!r}")
-    low, high = float(low), float(high)
+        raise ValueError(f"an axis is a state, or (state, low, high); got {given!r}")
+    name = system.state_names[index]
+    try:
+        low, high = float(low), float(high)
+    except (TypeError, ValueError):
+        raise ValueError(f"the interval of {name!r} must be two numbers, got {low!r}, {high!r}") from None
     if not (np.isfinite([low, high]).all() and low < high):
-        raise ValueError(f"the interval of {system.state_names[index]!r} must have low < high, got {low}, {high}")
+        raise ValueError(f"the interval of {name!r} must be finite with low < high, got {low}, {high}")
     return index, low, high
 
 
-def _position(system: System, state: str | int) -> int:
+def _position(system: System, state: Any) -> int:
     if isinstance(state, str):
         if state not in system.state_names:
             raise ValueError(f"{system.about.name} has no state {unknown_name(state, system.state_names)}")
         return system.state_names.index(state)
+    if isinstance(state, bool) or not isinstance(state, int | np.integer):
+        raise ValueError(f"a state is a name or a position, got {state!r}; known: {', '.join(system.state_names)}")
     if not -system.dim <= state < system.dim:
         raise ValueError(f"state {state} does not exist; positions go from 0 to {system.dim - 1}")
     return int(state) % system.dim
@@ -161,17 +192,9 @@ def _root(f: Any, start: Array) -> tuple[Array, Array]:
     def value(z: Array) -> Array:
         return f(z) / scale
 
-    def newton_step(z: Array, residual: Array) -> Array:
-        matrix = jac(z) / scale[:, None]
-        least = eps * jnp.max(jnp.abs(matrix)) + jnp.finfo(start.dtype).tiny  # keeps a singular matrix solvable
-        return solve_least_squares(
-            jnp.concatenate([matrix, least * jnp.eye(z.size, dtype=z.dtype)]),
-            jnp.concatenate([-residual, 0 * residual]),
-        )
-
     def iterate(carry: tuple[Array, _Search]) -> tuple[Array, _Search]:
         count, s = carry
-        step = newton_step(s.z, s.f)
+        step = _newton_step(value, s.z)
         z = s.z + s.factor * step
         residual = value(z)
         better = jnp.sum(residual**2) < jnp.sum(s.f**2)

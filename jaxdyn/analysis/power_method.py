@@ -1,6 +1,7 @@
 """Power method: the eigenvalue of largest modulus, with the whole history of its convergence."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxdyn._record import detail, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, matmul, whole_number
 from jaxdyn.analysis.matrices import float_array, generic_frame, square_matrix, tolerance_of
 from jaxdyn.analysis.orthonormal import orthonormalize
+from jaxdyn.analysis.scaling import binary_exponent
 from jaxdyn.errors import Status
 from jaxdyn.integrate import march
 
@@ -31,7 +33,8 @@ class PowerMethod:
     residual: Float[Array, ""] = labelled()
     """|M v - mu v| of the last vector; a symmetric matrix has an eigenvalue within this distance of mu."""
     status: Int[Array, ""] = labelled()
-    """NOT_CONVERGED if the residual exceeds the tolerance times |M v|, NON_FINITE if a number left the dtype."""
+    """NOT_CONVERGED if the residual exceeds the tolerance times |M v|, NON_FINITE if a number left the dtype or
+    the start is zero."""
     vectors: Float[Array, "iteration n"] = detail("iteration", "state")
     """v_0 (the start, of length 1) to the last."""
     rayleigh_quotients: Float[Array, " iteration"] = detail("iteration")
@@ -80,7 +83,7 @@ def power_method(
     With |mu_1| > |mu_2| the angle to the eigenvector shrinks by |mu_2/mu_1| an iteration, and so does the
     error of the Rayleigh quotient; for symmetric (normal) matrices that one shrinks by the square. A leading complex
     pair, or mu_2 = -mu_1, does not converge: the residual stays large. Then use `qr_algorithm` with two vectors.
-    Transforms: jit, vmap, grad. Memory O(n n_iterations).
+    Transforms: jit, vmap, grad (where no M v_k vanishes; residuals where they do not). Memory O(n n_iterations).
 
     References
     ----------
@@ -109,7 +112,7 @@ def _operator(matrix: Any, start: Any) -> tuple[Callable[[Array], Array], Array]
         if vector.shape != square.shape[1:]:
             raise ValueError(f"start has shape {vector.shape}, the matrix {square.shape}; give one value per column")
         vector, apply = vector.astype(square.dtype), jax.tree_util.Partial(matmul, square)
-    if vector.ndim != 1 or (is_concrete(vector) and not np.any(np.asarray(vector))):
+    if vector.ndim != 1 or (is_concrete(vector) and _is_zero(np.asarray(vector))):
         raise ValueError(f"start must be a vector (n,) other than zero, got {start!r}")
     image = jax.eval_shape(apply, vector)
     if (getattr(image, "shape", None), getattr(image, "dtype", None)) != (vector.shape, vector.dtype):
@@ -127,16 +130,21 @@ def _power(apply: Callable[[Array], Array], start: Array, n_iterations: int, tol
         return vector, apply(vector)
 
     first = _unit(start)
+    started = jnp.any(first != 0)
     carry = first, apply(first)
     _, later = march(iterate, carry, n_blocks=n_iterations, block=1, observe=lambda c: c)
     vectors, images = (jnp.concatenate([a[None], b]) for a, b in zip(carry, later, strict=True))
-    quotients = jnp.sum(vectors * images, axis=1)
-    growth = jax.vmap(_length)(images)
-    residuals = jax.vmap(_length)(images - quotients[:, None] * vectors)
+    # Residuals of a tiny matrix would vanish below the dtype: all is compared at images of moderate size.
+    exponents = jax.vmap(binary_exponent)(images)
+    scaled = jnp.ldexp(images, -exponents[:, None])
+    quotients = jnp.sum(vectors * scaled, axis=1)
+    growth = jax.vmap(_length)(scaled)
+    residuals = jax.vmap(_length)(scaled - quotients[:, None] * vectors)
     converged = residuals[-1] <= tolerance * growth[-1]
-    finite = jnp.all(jnp.isfinite(images)) & jnp.all(jnp.isfinite(quotients))
+    quotients, residuals = jnp.ldexp(quotients, exponents), jnp.ldexp(residuals, exponents)
+    finite = started & jnp.all(jnp.isfinite(images)) & jnp.all(jnp.isfinite(quotients))
     code = jnp.where(converged, int(Status.OK), int(Status.NOT_CONVERGED))
-    log_growth = jnp.log(growth)
+    log_growth = jnp.log(growth) + exponents.astype(growth.dtype) * math.log(2)
     return PowerMethod(
         eigenvalue=quotients[-1],
         vector=vectors[-1],
@@ -150,8 +158,13 @@ def _power(apply: Callable[[Array], Array], start: Array, n_iterations: int, tol
     )
 
 
+def _is_zero(vector: np.ndarray) -> bool:
+    """Whether nothing is left but zeros and numbers that are too small for accelerators."""
+    return bool(np.all(np.abs(vector) < np.finfo(vector.dtype).tiny))
+
+
 def _unit(vector: Array) -> Array:
-    return orthonormalize(vector[None])[0][0]
+    return orthonormalize(jnp.ldexp(vector, -binary_exponent(vector))[None])[0][0]
 
 
 def _length(vector: Array) -> Array:

@@ -1,19 +1,20 @@
 """Orthogonal iteration: real Schur form, eigenvalues and growth rates of one matrix."""
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from jaxdyn._record import detail, labelled, record
-from jaxdyn._types import Array, ArrayLike, Complex, Float, Int, is_concrete, matmul, whole_number
+from jaxdyn._types import Array, ArrayLike, Complex, Float, Int, matmul, whole_number
 from jaxdyn.analysis.local import matrix_eigenvalues
 from jaxdyn.analysis.matrices import float_array, generic_frame, square_matrix, tolerance_of
 from jaxdyn.analysis.orthonormal import orthonormalize
+from jaxdyn.analysis.scaling import binary_exponent, refuse_dependent, scaled_rows
 from jaxdyn.errors import Status
 from jaxdyn.integrate import march, repeat
 
@@ -90,7 +91,7 @@ def qr_algorithm(
     in one block: a complex pair, mu and -mu. More than two different ones, or a pair that `n_vectors` cuts in two,
     are in general reported as NOT_CONVERGED; equal ones converge, slowly where eigenvectors are missing.
     `Q` is real, so `T` is triangular only where all eigenvalues are real.
-    Transforms: jit, vmap, grad. Memory O(n k + k n_iterations).
+    Transforms: jit, vmap, grad (of simple eigenvalues, where M Q_k keeps its rank). Memory O(n k + k n_iterations).
 
     References
     ----------
@@ -114,12 +115,13 @@ def qr_algorithm(
 def _number_of_vectors(matrix: Array, n_vectors: int | None, start: Array | None) -> int:
     n = len(matrix)
     if start is not None:
-        k = start.shape[-1] if n_vectors is None else n_vectors
-        if start.shape != (n, k) or not 1 <= k <= n:
-            raise ValueError(f"start has shape {start.shape}, expected ({n}, {k}): one column per vector")
-        if is_concrete(start) and np.linalg.matrix_rank(np.asarray(start)) < k:
-            raise ValueError(f"the {k} columns of start are linearly dependent; give independent ones")
-        return int(k)
+        k = None if n_vectors is None else whole_number(n_vectors, "n_vectors")
+        if start.ndim != 2 or start.shape != (n, k or start.shape[1]) or not 1 <= start.shape[1] <= n:
+            expected = f"({n}, {k})" if k else f"({n}, k) with k from 1 to {n}"
+            raise ValueError(f"start has shape {start.shape}, expected {expected}: one column per vector")
+        k = start.shape[1]
+        refuse_dependent(start.T, f"the {k} columns of start")
+        return k
     k = n if n_vectors is None else whole_number(n_vectors, "n_vectors")
     if k > n:
         raise ValueError(f"n_vectors must be between 1 and {n}, the size of the matrix, got {k}")
@@ -130,6 +132,9 @@ def _number_of_vectors(matrix: Array, n_vectors: int | None, start: Array | None
 def _orthogonal_iteration(
     matrix: Array, start: Array | None, generic: Array, n_iterations: int, tolerance: ArrayLike
 ) -> QRAlgorithm:
+    exponent = binary_exponent(matrix)
+    matrix = jnp.ldexp(matrix, -exponent)
+
     def images(frame: Array) -> Array:
         return matmul(frame, matrix.T)
 
@@ -137,7 +142,7 @@ def _orthogonal_iteration(
         frame, length = _orthonormal(carry[1], carry[0], generic)
         return frame, images(frame), length
 
-    frame = generic if start is None else orthonormalize(start.T)[0]
+    frame = generic if start is None else orthonormalize(scaled_rows(start.T))[0]
     (frame, image, _), (log_growth, subdiagonal) = march(
         iterate,
         (frame, images(frame), jnp.zeros(len(frame), matrix.dtype)),
@@ -151,21 +156,25 @@ def _orthogonal_iteration(
     size = jnp.linalg.norm(matrix)
     residual = jnp.linalg.norm(image - matmul(kept.T, frame)) / jnp.where(size > 0, size, 1)
     code = jnp.where(residual <= tolerance, int(Status.OK), int(Status.NOT_CONVERGED))
-    finite = jnp.all(jnp.isfinite(image)) & jnp.isfinite(residual)
+    eigenvalues = _block_eigenvalues(kept, first)
+    eigenvalues = lax.complex(jnp.ldexp(eigenvalues.real, exponent), jnp.ldexp(eigenvalues.imag, exponent))
+    schur = jnp.ldexp(schur, exponent)
+    log_growth = log_growth + exponent.astype(matrix.dtype) * math.log(2)
+    finite = jnp.all(jnp.isfinite(image)) & jnp.all(jnp.isfinite(schur)) & jnp.isfinite(residual)
     return QRAlgorithm(
-        eigenvalues=_block_eigenvalues(kept, first),
+        eigenvalues=eigenvalues,
         exponents=jnp.mean(log_growth, axis=0),
         Q=frame.T,
         T=schur,
         residual=residual,
         status=jnp.where(finite, code, int(Status.NON_FINITE)).astype(jnp.int8),
         log_growth=log_growth,
-        subdiagonal=subdiagonal,
+        subdiagonal=jnp.ldexp(subdiagonal, exponent),
     )
 
 
 def _orthonormal(vectors: Array, previous: Array, generic: Array) -> tuple[Array, Array]:
-    """Orthonormal rows, also of dependent ones, and the diagonal of R.
+    """Orthonormal rows, also of dependent ones, and the diagonal of R: how much of each vector lies along its row.
 
     A row of a singular matrix' image may be nothing but rounding, or zero. The direction before it then stays, as in
     the power method; where that one is taken, a generic one stands in. Each pass also makes orthogonal what the one
@@ -175,16 +184,19 @@ def _orthonormal(vectors: Array, previous: Array, generic: Array) -> tuple[Array
     rounding = 10 * len(vectors) * jnp.finfo(vectors.dtype).eps
 
     def once_more(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        i, rows, first_diagonal, is_lost = carry
+        i, rows, total, is_lost = carry
         spare = jnp.where(i == 1, previous, generic)
         rows, r = orthonormalize(jnp.where(is_lost[:, None], spare, rows))
         diagonal = jnp.diagonal(r)
+        # The product of all passes' factors: a row may lose its direction to one that was put in before it. What
+        # stands in for a lost row has no part of the vector.
+        total = jnp.where(is_lost, total, total * diagonal)
         # A column of R is as long as its vector.
         is_lost = diagonal <= rounding * jnp.max(jnp.abs(r), axis=0)
-        return i + 1, rows, jnp.where(i == 0, diagonal, first_diagonal), is_lost
+        return i + 1, rows, total, is_lost
 
-    unknown = jnp.zeros(len(vectors), vectors.dtype)
-    _, rows, diagonal, _ = repeat(once_more, (jnp.int32(0), vectors, unknown, unknown > 0), 3)
+    ones = jnp.ones(len(vectors), vectors.dtype)
+    _, rows, diagonal, _ = repeat(once_more, (jnp.int32(0), vectors, ones, ones < 0), 3)
     return rows, diagonal
 
 

@@ -1,6 +1,7 @@
 """Transient growth of perturbations of a fixed point: what eigenvalues do not tell about non-normal systems."""
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from jaxdyn._record import coordinate, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, Shaped, is_concrete, matmul
 from jaxdyn.analysis.local import jacobian, matrix_eigenvalues
 from jaxdyn.analysis.matrices import square_matrix
+from jaxdyn.analysis.scaling import binary_exponent
 from jaxdyn.analysis.stability import spectral_abscissa, spectral_radius
 from jaxdyn.errors import Status
 from jaxdyn.integrate import repeat
@@ -21,8 +23,10 @@ from jaxdyn.system import System
 
 __all__ = ["TransientGrowth", "transient_growth"]
 
-# Squarings in a matrix exponential: enough for |A t| up to 2^32, where rounding has long taken all digits.
+# Squarings in a matrix exponential: enough for |A t| up to 2^32, beyond which amplifications are nan.
 SQUARINGS = 32
+# Relative rounding of an amplification, eps |A t|, up to which it is shown: two digits.
+ROUNDING = 0.01
 
 
 @record
@@ -50,9 +54,9 @@ class TransientGrowth:
     henrici_departure: Float[Array, ""] = labelled()
     """sqrt(|A|_F^2 - sum |lambda|^2), 0 for a normal matrix; below eps^(1/2) |A|_F it is rounding."""
     commutator_norm: Float[Array, ""] = labelled()
-    """|A A^T - A^T A|_F, 0 for a normal matrix, up to rounding eps |A|_F^2."""
+    """|A A^T - A^T A|_F, 0 for a normal matrix, up to rounding eps |A|_F^2; inf if it exceeds the dtype."""
     status: Int[Array, ""] = labelled()
-    """NON_FINITE if the Jacobian or an amplification left the finite numbers."""
+    """NON_FINITE if the Jacobian or an amplification left the finite numbers, or rounding took its digits."""
 
 
 def transient_growth(
@@ -95,7 +99,12 @@ def transient_growth(
     -----
     A normal matrix has reactivity = growth_rate and the envelope exp(growth_rate t): no transient growth. In general
     exp(growth_rate t) <= amplification <= exp(reactivity t). All depend on the norm, that is on the units
-    of the states. Transforms: jit, vmap, grad (where the largest singular value is simple). Cost: for each
+    of the states.
+
+    Rounding changes exp(A t) by about eps |A t| relative to its size, A^n by n eps and more. Amplifications of a flow
+    are nan where that leaves less than two digits (|A t| > 8e4 in float32), unless they are 0.
+
+    Transforms: jit, vmap, grad (where the largest singular value is simple). Cost: for each
     time one matrix exponential (32 matrix products and more) and one singular value decomposition; memory O(n dim^2).
 
     References
@@ -110,6 +119,8 @@ def transient_growth(
     >>> round(float(growth.growth_rate), 4), round(float(growth.reactivity), 4)
     (-1.0, 3.5249)
     """
+    if not isinstance(discrete, bool | np.bool_ | None):
+        raise TypeError(f"discrete must be True, False or None, got {discrete!r}")
     if isinstance(system, System):
         if discrete is not None:
             raise TypeError(f"{system.about.name} is known as a {_kind(system.discrete)}; leave discrete out")
@@ -128,13 +139,16 @@ def _kind(discrete: bool) -> str:
 
 def _times(times: Any, discrete: bool, dtype: Any) -> tuple[Array, int]:
     """Times as an array, and how many binary digits the numbers of steps of a map have."""
-    if np.ndim(times) != 1 or np.shape(times)[0] == 0:
-        raise ValueError(f"times must have shape (n,) with n >= 1, got {np.shape(times)}")
     if not is_concrete(times):
         if discrete:
             raise TypeError("the times of a map are numbers of steps and must be known while tracing")
-        return jnp.asarray(times, dtype), 0
-    values = np.asarray(times)
+        return _line(jnp.asarray(times, dtype)), 0
+    try:
+        values = _line(np.asarray(times))
+    except ValueError as error:
+        raise ValueError(f"times must have shape (n,) with n >= 1, got {times!r}") from error
+    if values.dtype.kind not in "fiu":
+        raise TypeError(f"times must be real numbers, got {times!r}")
     if not np.all(np.isfinite(values)) or np.any(values < 0):
         raise ValueError(f"times must be finite and not negative, got {times!r}")
     if not discrete:
@@ -144,24 +158,26 @@ def _times(times: Any, discrete: bool, dtype: Any) -> tuple[Array, int]:
     return jnp.asarray(values, jnp.int32), int(values.max()).bit_length()
 
 
+def _line(times: Any) -> Any:
+    if times.ndim != 1 or len(times) == 0:
+        raise ValueError(f"times must have shape (n,) with n >= 1, got {times.shape}")
+    return times
+
+
 @functools.partial(jax.jit, static_argnames=("discrete", "n_bits"))
 def _transient(matrix: Array, times: Array, discrete: bool, n_bits: int) -> TransientGrowth:
     is_finite = jnp.all(jnp.isfinite(matrix))
     safe = jnp.where(is_finite, matrix, jnp.zeros_like(matrix))  # decompositions may not return from nan
     propagators = _powers(safe, times, n_bits) if discrete else jax.vmap(lambda s: _exponential(safe * s))(times)
     arrived = jnp.all(jnp.isfinite(propagators), axis=(1, 2))
-    shown = jnp.where(arrived[:, None, None], propagators, 0)
-    amplification = jnp.linalg.svd(shown, compute_uv=False)[:, 0]
-    at = jnp.argmax(amplification)
-    ends, _, starts = jnp.linalg.svd(shown[at])
+    amplification = jnp.linalg.svd(jnp.where(arrived[:, None, None], propagators, 0), compute_uv=False)[:, 0]
+    if not discrete:
+        arrived &= _has_digits(safe, times, amplification)
+    shown = jnp.where(arrived, amplification, 0)
+    at = jnp.argmax(shown)
+    ends, _, starts = jnp.linalg.svd(jnp.where(arrived[at], propagators[at], 0))
     sign = _sign(starts[0])
-    eigenvalues = matrix_eigenvalues(safe)
-    if discrete:
-        reactivity = jnp.log(jnp.linalg.svd(safe, compute_uv=False)[0])
-        growth_rate = jnp.log(spectral_radius(eigenvalues))
-    else:
-        reactivity = jnp.linalg.eigvalsh((safe + safe.T) / 2)[-1]
-        growth_rate = spectral_abscissa(eigenvalues)
+    reactivity, growth_rate, departure, commutator = _measures(safe, discrete)
     bad = jnp.where(is_finite, 0, jnp.nan).astype(matrix.dtype)
     amplification = jnp.where(arrived, amplification, jnp.nan) + bad
     ok = is_finite & jnp.all(arrived)
@@ -174,21 +190,49 @@ def _transient(matrix: Array, times: Array, discrete: bool, n_bits: int) -> Tran
         time_of_largest=times[at],
         optimal_start=sign * starts[0] + bad,
         optimal_end=sign * ends[:, 0] + bad,
-        henrici_departure=_henrici_departure(safe, eigenvalues) + bad,
-        commutator_norm=jnp.linalg.norm(matmul(safe, safe.T) - matmul(safe.T, safe)) + bad,
+        henrici_departure=departure + bad,
+        commutator_norm=commutator + bad,
         status=jnp.where(ok, int(Status.OK), int(Status.NON_FINITE)).astype(jnp.int8),
     )
+
+
+def _has_digits(matrix: Array, times: Array, amplification: Array) -> Array:
+    """Whether rounding left two digits to the exponentials at these times, or nothing is left but 0."""
+    size = jnp.max(jnp.sum(jnp.abs(matrix), axis=0)) * times
+    eps = float(jnp.finfo(matrix.dtype).eps)
+    # Rounding changes growth rates by eps |A|: what is 0 stays 0 unless that, times t, is more than 1.
+    return (size <= min(2.0**SQUARINGS, ROUNDING / eps)) | (
+        (amplification == 0) & (size <= min(2.0**SQUARINGS, 1 / eps))
+    )
+
+
+def _measures(matrix: Array, discrete: bool) -> tuple[Array, Array, Array, Array]:
+    """Reactivity, growth rate, Henrici's departure and norm of the commutator, without leaving the dtype on the way."""
+    exponent = binary_exponent(matrix)
+    matrix = jnp.ldexp(matrix, -exponent)
+    eigenvalues = matrix_eigenvalues(matrix)
+    if discrete:
+        shift = exponent.astype(matrix.dtype) * math.log(2)
+        reactivity = jnp.log(jnp.linalg.svd(matrix, compute_uv=False)[0]) + shift
+        growth_rate = jnp.log(spectral_radius(eigenvalues)) + shift
+    else:
+        reactivity = jnp.ldexp(jnp.linalg.eigvalsh((matrix + matrix.T) / 2)[-1], exponent)
+        growth_rate = jnp.ldexp(spectral_abscissa(eigenvalues), exponent)
+    excess = jnp.sum(matrix * matrix) - jnp.sum(eigenvalues.real**2 + eigenvalues.imag**2)
+    commutator = matmul(matrix, matrix.T) - matmul(matrix.T, matrix)
+    norm = _root(jnp.sum(commutator * commutator))
+    return reactivity, growth_rate, jnp.ldexp(_root(excess), exponent), jnp.ldexp(norm, 2 * exponent)
+
+
+def _root(square: Array) -> Array:
+    """Square root that is 0, and has the derivative 0, where rounding left nothing positive."""
+    positive = square > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
 
 
 def _sign(vector: Array) -> Array:
     """Sign of the component of largest size: singular vectors come with either."""
     return jnp.where(vector[jnp.argmax(jnp.abs(vector))] < 0, -1, 1).astype(vector.dtype)
-
-
-def _henrici_departure(matrix: Array, eigenvalues: Array) -> Array:
-    excess = jnp.sum(matrix * matrix) - jnp.sum(eigenvalues.real**2 + eigenvalues.imag**2)
-    positive = excess > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, excess, 1)), 0)
 
 
 def _exponential(matrix: Array) -> Array:

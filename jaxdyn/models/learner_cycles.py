@@ -4,17 +4,20 @@ In the numbers A, B, h of `reduced_parameters`, and q = (1, r) the direction tha
 `learner_theory`; normal form of the flip: Kuznetsov, Elements of Applied Bifurcation Theory, section 5.4.
 """
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
-
 import jax.numpy as jnp
 
 from jaxdyn._types import Array, Float
-from jaxdyn.models.learner_theory import _at_minimum, _row, _scales, reduced_parameters, stability_margin
+from jaxdyn.models._learner_parameters import Params, refuse_without_rates
+from jaxdyn.models.learner_theory import (
+    Reduced,
+    _at_minimum,
+    _row,
+    _scales,
+    reduced_parameters,
+    stability_margin,
+)
 
 __all__ = ["diagonal_cycle", "flip_coefficient", "flip_cycle", "opposite_cycles"]
-
-Params: TypeAlias = Mapping[str, Any]
 
 
 def flip_coefficient(params: Params) -> Float[Array, "*batch"]:
@@ -38,7 +41,7 @@ def flip_coefficient(params: Params) -> Float[Array, "*batch"]:
     >>> round(float(flip_coefficient(game)), 6)
     2.0
     """
-    A, B, h = reduced_parameters(params)
+    A, B, h = _reduced(params)
     x, y = _direction(A, B, h)
     return (x + y) ** 2 * ((x - y) ** 2 / (2 * h) + 4 * x * y) / (x * x / A + y * y / B)
 
@@ -54,7 +57,7 @@ def flip_cycle(params: Params) -> Float[Array, "*batch 2 2"]:
         With e the distance |beta| from the boundary: half the difference of the points is right to a factor 1 + O(e),
         their mean to O(e^2). nan on the side where there is no cycle. `jaxdyn.fixed_points(period=2)` refines it.
     """
-    A, B, h = reduced_parameters(params)
+    A, B, h = _reduced(params)
     x, y = _direction(A, B, h)
     square = -stability_margin(params) / flip_coefficient(params)
     xi, middle = jnp.sqrt(square), jnp.sqrt(1 - h)
@@ -78,7 +81,7 @@ def diagonal_cycle(params: Params) -> Float[Array, "*batch 2 2"]:
     Array
         nan for a < 2, and where the reduced rates differ by more than rounding.
     """
-    A, B, h = reduced_parameters(params)
+    A, B, h = _reduced(params)
     a = 1 + A * (1 - h)
     equal = jnp.abs(A - B) <= 16 * jnp.finfo(A.dtype).eps * A
     sum_, difference = jnp.sqrt(a + 2), jnp.where(equal, jnp.sqrt(a - 2), jnp.nan)
@@ -99,7 +102,7 @@ def opposite_cycles(params: Params) -> Float[Array, "*batch 2 2"]:
     Array
         nan unless a and b are positive, as they are wherever the minimum is stable, and unless a b > 1 for the second.
     """
-    A, B, h = reduced_parameters(params)
+    A, B, h = _reduced(params)
     a, b = 2 / A - h, 2 / B - h
     exists = (a > 0) & (b > 0)
     pull = jnp.sqrt(jnp.where(exists, a * b, jnp.nan))
@@ -107,6 +110,11 @@ def opposite_cycles(params: Params) -> Float[Array, "*batch 2 2"]:
     k, w = _scales(params)
     with_sign = [(1, 1 + pull), (-1, pull - 1)]
     return jnp.stack([_row(k * jnp.sqrt(xy / slope), s * w * jnp.sqrt(xy * slope)) for s, xy in with_sign], axis=-2)
+
+
+def _reduced(params: Params) -> Reduced:
+    refuse_without_rates(params, "gamma_k", "gamma_w")
+    return reduced_parameters(params)
 
 
 def _direction(A: Array, B: Array, h: Array) -> tuple[Array, Array]:

@@ -15,12 +15,13 @@ rate over the plane of the rates. Jury conditions: Kuznetsov, Elements of Applie
 formulas are derived where they stand; none is copied.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
+import numpy as np
 
-from jaxdyn._types import Array, ArrayLike, Float, default_dtype, whole_number
+from jaxdyn._types import Array, ArrayLike, Float, is_concrete, whole_number
+from jaxdyn.models._learner_parameters import Params, parameter, refuse_without_rates, unit_rates, value
 
 __all__ = [
     "Reduced",
@@ -37,7 +38,6 @@ __all__ = [
     "vector_minimum",
 ]
 
-Params: TypeAlias = Mapping[str, Any]
 Point: TypeAlias = Literal["minimum", "origin"]
 
 
@@ -62,7 +62,7 @@ def reduced_parameters(params: Params) -> Reduced:
     >>> [round(float(value), 6) for value in reduced_parameters(game)]
     [0.3, 0.4, 0.5]
     """
-    sigma_k, sigma_w, square = _value(params["sigma_k"]), _value(params["sigma_w"]), _square(params)
+    sigma_k, sigma_w, square = parameter(params, "sigma_k"), parameter(params, "sigma_w"), _square(params)
     ratio = jnp.sqrt(sigma_k / sigma_w)
     gamma_k, gamma_w = _rates(params)
     return Reduced(gamma_k * square * ratio, gamma_w * square / ratio, jnp.sqrt(sigma_k * sigma_w) / square)
@@ -103,16 +103,23 @@ def collinearity(params: Params) -> Float[Array, "*batch"]:
     W = alpha K follows from sigma_k K = tau^2 (1 - K.W) W; the second equation then fixes alpha^2 = sigma_k/sigma_w,
     so that equal penalties are a special case and no assumption.
     """
-    return jnp.sqrt(_value(params["sigma_k"]) / _value(params["sigma_w"]))
+    return jnp.sqrt(parameter(params, "sigma_k") / parameter(params, "sigma_w"))
 
 
 def vector_minimum(params: Params, direction: ArrayLike) -> Float[Array, " dim"]:
     """Minimum (K, W) of the vector game in a direction (n,): K = k0 u and W = w0 u with the unit vector u.
 
-    All directions together are the sphere of minima; (k0, w0) is the minimum of the scalar game.
+    `direction` may have any length but zero. All directions together are the sphere of minima; (k0, w0) is the
+    minimum of the scalar game.
     """
-    k, w = stationary_points(params)[1]
+    minimum = stationary_points(params)[..., 1, :]
+    if minimum.ndim != 1:
+        raise ValueError(f"parameters have the shape {minimum.shape[:-1]}; for many games at once use jax.vmap")
+    k, w = minimum
     unit = jnp.asarray(direction, k.dtype)
+    if unit.ndim != 1 or (is_concrete(unit) and not (np.any(unit) and np.all(np.isfinite(unit)))):
+        raise ValueError(f"direction must be a vector (n,) of finite numbers other than zero, got {direction!r}")
+    unit = unit / jnp.max(jnp.abs(unit))
     unit = unit / jnp.linalg.norm(unit)
     return jnp.concatenate([k * unit, w * unit])
 
@@ -137,7 +144,7 @@ def hessian_eigenvalues(params: Params, *, point: Point = "minimum", n: int = 1)
     Array
         nan at a minimum that does not exist.
     """
-    one = {**params, "gamma_k": 1.0, "gamma_w": 1.0}
+    one = unit_rates(params)
     return jnp.sort(_rate_matrix_eigenvalues(one, point, n), axis=-1)
 
 
@@ -152,6 +159,7 @@ def descent_multipliers(params: Params, *, point: Point = "minimum", n: int = 1)
     At a minimum 1 - (A + B)/2 +- sqrt((A - B)^2 + 4 A B (1 - 2 h)^2)/2; then n - 1 times 1, along the sphere, and
     n - 1 times 1 - (gamma_k sigma_k + gamma_w sigma_w). All are real: diag(gamma) H is similar to a symmetric matrix.
     """
+    refuse_without_rates(params, "gamma_k", "gamma_w")
     multipliers = 1 - _rate_matrix_eigenvalues(params, point, n)
     return jnp.take_along_axis(multipliers, jnp.argsort(-jnp.abs(multipliers), axis=-1), axis=-1)
 
@@ -179,6 +187,7 @@ def stability_margin(params: Params) -> Float[Array, "*batch"]:
     conditions for M = I - diag(gamma) H, det(I - M) > 0, det(I + M) > 0 and det M < 1, say the same: A < 2, B < 2 and
     2 - (A + B) + 2 A B h (1 - h) > 0 for positive rates and 0 < h < 1.
     """
+    refuse_without_rates(params, "gamma_k", "gamma_w")
     return 2 - _at_minimum(*reduced_parameters(params))[0]
 
 
@@ -193,11 +202,12 @@ def critical_gamma_w(params: Params) -> Float[Array, "*batch"]:
     >>> round(7 * float(critical_gamma_w({"tau": 1.0, "sigma_k": 0.25, "sigma_w": 0.25, "gamma_k": 1.5})), 5)
     8.0
     """
+    refuse_without_rates(params, "gamma_k")
     unit = reduced_parameters({**params, "gamma_w": 1.0})
     A, h = unit.A, _where_minimum(unit.h)
-    inside = A < 2
-    slope = jnp.where(inside, 1 - 2 * A * h * (1 - h), 1)
-    return jnp.where(inside, 2 - A, 0 * h) / slope / unit.B
+    outside = A >= 2
+    slope = jnp.where(outside, 1, 1 - 2 * A * h * (1 - h))
+    return jnp.where(outside, 0 * h, 2 - A) / slope / unit.B
 
 
 def stability_boundary(params: Params, n_points: int = 201) -> tuple[Array, Array]:
@@ -220,7 +230,7 @@ def stability_boundary(params: Params, n_points: int = 201) -> tuple[Array, Arra
     >>> [round(float(value), 5) for value in gamma_k]
     [2.0, 2.0, 0.0]
     """
-    unit = reduced_parameters({**params, "gamma_k": 1.0, "gamma_w": 1.0})
+    unit = reduced_parameters(unit_rates(params))
     up = jnp.linspace(0, 1, whole_number(n_points, "n_points", least=2), dtype=unit.h.dtype)
     up = up.reshape((1,) * unit.h.ndim + (-1,))
     across = 1 - up
@@ -228,20 +238,15 @@ def stability_boundary(params: Params, n_points: int = 201) -> tuple[Array, Arra
     return radius * across / unit.A[..., None], radius * up / unit.B[..., None]
 
 
-def _value(value: Any) -> Array:
-    """A parameter as a float array; Python numbers get the default dtype for good, so that mixtures keep theirs."""
-    array = jnp.asarray(value)
-    own = jnp.issubdtype(array.dtype, jnp.floating) and not isinstance(value, int | float)
-    return array.astype(array.dtype if own else default_dtype())
-
-
 def _square(params: Params) -> Array:
-    tau = _value(params["tau"])
+    tau = parameter(params, "tau")
     return tau * tau
 
 
 def _rates(params: Params) -> tuple[Array, Array]:
-    return _value(params.get("gamma_k", 1.0)), _value(params.get("gamma_w", 1.0))
+    if ("gamma_k" in params) != ("gamma_w" in params):
+        refuse_without_rates(params, "gamma_k", "gamma_w")
+    return value(params.get("gamma_k", 1.0)), value(params.get("gamma_w", 1.0))
 
 
 def _scales(params: Params) -> tuple[Array, Array]:
@@ -255,14 +260,14 @@ def _row(*parts: Any) -> Array:
 
 
 def _where_minimum(h: Array) -> Array:
-    return jnp.where(h <= 1, h, jnp.nan)
+    return jnp.where((h > 0) & (h <= 1), h, jnp.nan)
 
 
 def _rate_matrix_eigenvalues(params: Params, point: Point, n: int) -> Array:
     """Eigenvalues of diag(gamma) H in 2 n dimensions: the scalar game's, then those across its direction."""
     n = whole_number(n, "n")
     (gamma_k, gamma_w), square = _rates(params), _square(params)
-    decay_k, decay_w = gamma_k * _value(params["sigma_k"]), gamma_w * _value(params["sigma_w"])
+    decay_k, decay_w = gamma_k * value(params["sigma_k"]), gamma_w * value(params["sigma_w"])
     if point == "origin":
         large = (decay_k + decay_w + _root((decay_k - decay_w) ** 2 + 4 * gamma_k * gamma_w * square**2)) / 2
         small = (decay_k * decay_w - gamma_k * gamma_w * square**2) / large
