@@ -18,6 +18,9 @@ from PIL import Image
 
 DOCS = Path(__file__).parent
 EXAMPLES = DOCS.parent / "examples"
+sys.path.append(str(EXAMPLES))
+from notebooks import plain  # noqa: E402 - it stands beside the examples
+
 LARGEST = 150_000  # bytes of one figure
 
 CAPTIONS = {
@@ -111,15 +114,6 @@ def page(examples: list[Path]) -> str:
             caption = CAPTIONS.get(figure.stem[3:], figure.stem[3:].replace("_", " ") + ".")
             lines += ["", f"![{caption}](gallery/{figure.name})", "", caption]
     return "\n".join(lines) + "\n"
-
-
-def plain(text: str) -> str:
-    """Words of a docstring, with the signs that markdown would read as its own escaped."""
-    for sign in "\\*_^<|$":
-        text = text.replace(sign, "\\" + sign)
-    for word in ("Question:", "Answer:"):
-        text = f"**{word}**" + text.removeprefix(word) if text.startswith(word) else text
-    return text
 
 
 def main() -> None:

@@ -42,11 +42,11 @@ with jaxdyn.plot.style(figure_figsize=(7.6, 6.4)):
     for name, ax in zip(list(runs)[:3], axes.flat[[1, 8, 2]], strict=True):
         jaxdyn.plot.trajectory(runs[name], system=cases[name], ax=ax).set_title(name)
     for (name, system), ax in zip(planes.items(), axes.flat[[3, 4, 5, 7]], strict=True):
-        look = {"trajectories": [(20, 10), (-40, -30)], "fixed_points": "line" not in name, "density": 0.6}
+        look = {"trajectories": [(20, 10), (-40, -30)], "density": 0.6}
         jaxdyn.plot.phase_plane(system, **look, ax=ax).set_title(name)
     drawn = [ax for ax in axes.flat if ax.get_legend() is not None and not ax.get_legend().remove()]
     entries = {label: line for ax in drawn for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(entries.values(), entries, loc="outside lower center", ncols=8)
+    figure.legend(entries.values(), entries, loc="outside lower center", ncols=5)
     axes[0, 0].plot(x.T, label=a)
     axes[0, 0].set(xlabel="step", ylabel="$x$", ylim=(-11, 29), title="one state, $x_{n+1} = a x_n$")
     axes[0, 0].legend(ncols=2, loc="upper center", title="$a$")

@@ -38,7 +38,7 @@ with jaxdyn.plot.style(figure_figsize=(7, 5)):
         system = system.with_state(rest + jnp.array([0.3, 0.1]))
         run, linear = (jaxdyn.trajectory(s, t1=100.0, dt=0.1) for s in (system, jaxdyn.linearize(system, rest)))
         jaxdyn.plot.phase_plane(system, ("v", -2.5, 2.5), ("w", -1, 2), fixed_points=points, trajectories=run, ax=plane)
-        for state, value, color, label in zip("vw", rest, ("C1", "C0"), ("linearized", None), strict=True):
+        for state, value, color, label in zip("vw", rest, ("C0", "C1"), ("linearized", None), strict=True):
             look = {"system": system, "states": state, "color": color, "ax": series}
             jaxdyn.plot.trajectory(run, label=f"${state}$", **look)
             jaxdyn.plot.trajectory(linear, label=label, linestyle=":", **look)

@@ -48,8 +48,7 @@ with jaxdyn.plot.style(figure_figsize=(7, 7)):
     for ax, (name, run) in zip(panels[0], runs.items(), strict=True):
         print(f"{name}, t = 800: rates {run.x[-1, :2]}, weights {run.x[-1, 2:]}")
         fast = jaxdyn.frozen(pair.with_state(run.x[-1]), weights)
-        jaxdyn.plot.phase_plane(fast, *window, ax=ax)
-        jaxdyn.plot.phase_trajectory(run, ax=ax, color="black", zorder=4)
+        jaxdyn.plot.phase_plane(fast, *window, trajectories=run, ax=ax)
         ax.set_xlabel(f"{ax.get_xlabel()}\n{name}, weights frozen at $t = 800$")
     for ax, eta1 in zip(panels[1], (0.0010, 0.0013), strict=True):
         system = pair.with_params(eta1=eta1)

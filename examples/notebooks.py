@@ -27,17 +27,17 @@ def notebook(path: Path) -> dict[str, Any]:
 def _introduction(tree: ast.Module, name: str) -> str:
     """The docstring in markdown: its first line as a title, without the command line."""
     title, *parts = (ast.get_docstring(tree) or name).split("\n\n")
-    parts = [_words_emphasized(part) for part in parts if not part.startswith("    ")]
+    parts = [plain(part) for part in parts if not part.startswith("    ")]
     return "\n\n".join([f"# {title.rstrip('.')}", *parts, f"The same as a script: `examples/{name}`."])
 
 
-def _words_emphasized(part: str) -> str:
-    """Bold for the words in front, and what markdown reads as emphasis or a formula left as it is."""
+def plain(text: str) -> str:
+    """Words in markdown: what it would read as emphasis or a formula is escaped, the first word of a part is bold."""
     for sign in "\\*_^<|$":
-        part = part.replace(sign, "\\" + sign)
+        text = text.replace(sign, "\\" + sign)
     for word in ("Question:", "Answer:"):
-        part = part.replace(word, f"**{word}**", 1) if part.startswith(word) else part
-    return part
+        text = f"**{word}**" + text.removeprefix(word) if text.startswith(word) else text
+    return text
 
 
 def _paragraphs(source: str, tree: ast.Module) -> list[str]:

@@ -107,6 +107,18 @@ class TestHeatMap:
         assert ax.get_xlabel() == "$b$"
         np.testing.assert_allclose(mesh_of(ax).get_array(), I[:, None] + B - 5.0)
 
+    def test_an_axis_of_length_one_has_no_number(self, ax):
+        values = np.arange(9.0).reshape(3, 3, 1)
+        data = xarray.Dataset({"rate": (("a", "b", "perturbation"), values)}, {"a": [1, 2, 3], "b": [1, 2, 4]})
+        data["status"] = ("a", "b"), np.zeros((3, 3), np.int8)
+        plot.sweep(data, "rate", ax=ax)
+        assert ax.figure.axes[-1].get_ylabel() == "rate"
+        plot.sweep(data, "rate", select={"b": 2, "perturbation": 0}, ax=(line := plt.figure().subplots()))
+        assert line.get_ylabel() == "rate"
+        two = xarray.concat([data, data], "perturbation", data_vars=["rate"])
+        plot.sweep(two, "rate", ax=(both := plt.figure().subplots()))
+        assert both.figure.axes[-1].get_ylabel() == "rate, perturbation 0"
+
     def test_exponents_of_one_sign_stay_symmetric(self, ax):
         data = exponents_over("I", "b")
         plot.sweep(data.assign(exponents=data.exponents - 10.0), ax=ax)

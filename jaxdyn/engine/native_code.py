@@ -32,7 +32,7 @@ class Stream:
 
 
 def program(loop: Loop, groups: int, threads: int) -> tuple[str, int]:
-    """The C program of a loop, for blocks of some vectors, and its statements; raises `Unsupported` for what has no text."""
+    """The C program of a loop, for blocks of some vectors, and its number of statements; raises `Unsupported`."""
     return _Writer(loop, groups).program(threads)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from jaxdyn._types import is_concrete
 from jaxdyn.about import unknown_name
-from jaxdyn.plot._parts import state_index, symbol
+from jaxdyn.plot._parts import symbol
 from jaxdyn.system import System
 
-__all__ = ["Control", "Side", "default_range", "parameter_controls", "side_of", "start_controls"]
+__all__ = ["Control", "Side", "default_range", "parameter_controls", "start_controls"]
 
 Side: TypeAlias = str | int | tuple[str | int, float, float] | None
 
@@ -71,23 +71,6 @@ def start_controls(
             low, high = min(low, value), max(high, value)  # a start outside the window is no mistake
         controls.append(Control(name, f"{symbol(name)}(0)", low, high, value))
     return controls
-
-
-def side_of(system: System, given: Side, default: int) -> tuple[int, float, float]:
-    """Position and range of a state on an axis."""
-    if given is None:
-        given = default
-    if not isinstance(given, tuple):
-        index = state_index(given, system, system.dim)
-        known = _known_range(system, system.state_names[index])
-        if known is None:
-            name = system.state_names[index]
-            raise ValueError(f"{system.about.name} knows no range of state {name!r}; write ({name!r}, low, high)")
-        return (index, *known)
-    if len(given) != 3:
-        raise ValueError(f"an axis is a state, or (state, low, high); got {given!r}")
-    index = state_index(given[0], system, system.dim)
-    return (index, *_interval(given[1:], f"axis {system.state_names[index]!r}"))
 
 
 def default_range(value: float) -> tuple[float, float]:

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
 from jaxdyn.about import unknown_name
 from jaxdyn.analysis.fixed_points import FixedPoints
 from jaxdyn.analysis.fixed_points import fixed_points as points_of
+from jaxdyn.analysis.planes import Plane, plane_of, plane_side
 from jaxdyn.integrate import Trajectory, resolve_steps, trajectory
-from jaxdyn.interactive.controls import Control, Side, parameter_controls, side_of, start_controls
+from jaxdyn.interactive.controls import Control, Side, parameter_controls, start_controls
 from jaxdyn.interactive.frontends import FRONTENDS
 from jaxdyn.interactive.picture import Picture
 from jaxdyn.methods import Method
@@ -29,6 +29,7 @@ def explore(
     x: Side = None,
     y: Side = None,
     *,
+    quasi_steady: Sequence[str] | str = (),
     start: Mapping[str, Any] | Sequence[str] | None = None,
     states: Sequence[str | int] | None = None,
     t1: float | None = None,
@@ -50,6 +51,8 @@ def explore(
     x, y
         States on the axes: `("v", -2.5, 2.5)`, or a name or position whose range the system knows; default the first
         two. States that are not on the axes stay at the start in the nullclines.
+    quasi_steady
+        Names of states that follow at once in the nullclines; see `nullclines`.
     start
         The same for the start; default the states on the axes, within the window. With
         Matplotlib's sliders a click into the plane moves it too.
@@ -79,7 +82,8 @@ def explore(
     Notes
     -----
     The trajectory is `jaxdyn.trajectory(explorer.system, ...)` to the last bit. Parameters and start are arguments of
-    the compiled programs, so that moving a slider never compiles anew. In a script, call
+    the compiled programs, so that moving a slider never compiles anew. Nullclines are those of `nullclines`: found anew
+    at every move, in some 10 ms for a system of two states; drawing takes several times longer. In a script, call
     `matplotlib.pyplot.show()` afterwards.
 
     Examples
@@ -96,7 +100,7 @@ def explore(
         raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
     if frontend not in FRONTENDS:
         raise ValueError(f"frontend {unknown_name(str(frontend), list(FRONTENDS))}")
-    sides = _sides(system, x, y)
+    sides, following = _sides(system, x, y, quasi_steady)
     shown = [side[0] for side in sides] if states is None else [state_index(s, system, system.dim) for s in states]
     if not shown:
         raise ValueError("states is empty; name at least one state, or leave it out for those on the axes")
@@ -107,7 +111,7 @@ def explore(
     steps, _ = resolve_steps(system, n_steps, t1, dt)
     how: dict[str, Any] = {"n_steps": steps, "method": method} | ({} if system.discrete else {"dt": dt})
     controls = parameter_controls(system, params), start_controls(system, start, sides)
-    return Explorer(system, controls, sides, shown, how, fixed_points, frontend)
+    return Explorer(system, controls, sides, following, shown, how, fixed_points, frontend)
 
 
 class Explorer:
@@ -118,13 +122,14 @@ class Explorer:
         system: System,
         controls: tuple[list[Control], list[Control]],
         sides: Sequence[tuple[int, float, float]],
+        following: tuple[int, ...],
         states: Sequence[int],
         how: dict[str, Any],
         fixed_points: bool,
         frontend: str,
     ):
         self._first, self._controls, self._sides, self._how = system, controls, sides, how
-        self._quiet, self._with_points = True, fixed_points
+        self._quiet, self._with_points, self._following = True, fixed_points, following
         self._points: FixedPoints | None = None
         self._frontend = FRONTENDS[frontend](*controls, self._moved, self.reset)
         count = len(controls[0])
@@ -219,8 +224,14 @@ class Explorer:
         if self._with_points:
             box = {system.state_names[i]: (low, high) for i, low, high in self._sides}
             self._points = points_of(system, box=box)
-        self._picture.show(system, self._trajectory, self._points, jnp.int32(0))
+        self._picture.show(system, self._trajectory, self._points, self._plane(system))
         self._frontend.redraw()
+
+    def _plane(self, system: System) -> Plane | None:
+        if len(self._sides) == 1:
+            return None
+        (i, *across), (j, *up) = self._sides
+        return Plane(system, system.time(0, 0, 0), ((across[0], across[1]), (up[0], up[1])), (i, j), self._following)
 
     def _clicked(self, event: Any) -> None:
         """Start where the plane was clicked, unless a tool of the window, such as zoom, is on."""
@@ -232,16 +243,18 @@ class Explorer:
         self.set(start={name: value for name, value in names.items() if name in self.start_sliders})
 
 
-def _sides(system: System, x: Side, y: Side) -> list[tuple[int, float, float]]:
-    first = side_of(system, x, 0)
+def _sides(
+    system: System, x: Side, y: Side, quasi_steady: Sequence[str] | str
+) -> tuple[list[tuple[int, float, float]], tuple[int, ...]]:
+    """States on the axes with their windows, and those that follow at once."""
     if system.dim == 1:
         if y is not None:
             raise ValueError(f"{system.about.name} has one state, so leave y out; got y={y!r}")
-        return [first]
-    second = side_of(system, y, 1 if x is None or first[0] != 1 else 0)
-    if first[0] == second[0]:
-        raise ValueError(f"x and y are both {system.state_names[first[0]]!r}; choose two states")
-    return [first, second]
+        return [plane_side(system, 0 if x is None else x)], ()
+    first = plane_side(system, 0 if x is None else x)
+    plane = plane_of(system, x, (0 if first[0] == 1 else 1) if y is None else y, quasi_steady=quasi_steady)
+    sides = [(state, *side) for state, side in zip(plane.states, plane.sides, strict=True)]
+    return sides, plane.quasi_steady
 
 
 def _by_name(controls: Sequence[Control], sliders: Sequence[Any]) -> dict[str, Any]:

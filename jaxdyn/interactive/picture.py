@@ -9,14 +9,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from jaxdyn.analysis.nullclines import plane_nullclines
+from jaxdyn.analysis.planes import Plane
 from jaxdyn.analysis.stability import stability_label
 from jaxdyn.errors import Status
+from jaxdyn.plot._nullcline_lines import DOTS, LINE, joined, nullcline_label, rate_symbol
 from jaxdyn.plot._parts import (
     MANY,
     cased,
     legend,
     line_colors,
-    mathematics,
     state_label,
     status_name,
     symbol,
@@ -28,7 +30,7 @@ from jaxdyn.system import System
 
 __all__ = ["Picture"]
 
-_GRID = 151  # points a side for nullclines, of which straight pieces then look smooth
+_GRID = 151  # nodes a side for nullclines, between whose zeros straight pieces then look smooth
 _CURVE = 401  # points of the field of one state
 
 
@@ -51,9 +53,10 @@ class Picture:
         self._frame(system)
         labels, colors = _null_labels(system, sides), _colors(sides, states)
         self.nullclines = [
-            _line(plane, color=colors[i], linewidth=1.6, zorder=2, label=label)
+            _line(plane, color=colors[i], zorder=2, label=label, **LINE)
             for label, (i, _, _) in zip(labels, sides, strict=True)
         ]
+        self.dots = [_line(plane, color=colors[i], zorder=2, **DOTS) for i, _, _ in sides if len(sides) == 2]
         dots: dict[str, Any] = {"marker": ".", "markersize": 3, "linestyle": "none"}
         thin: dict[str, Any] = {"linewidth": 1.0, "path_effects": cased(1.0)}
         self.orbit = _line(plane, color="black", zorder=3, **(dots if self._dots and not self._cobweb else thin))
@@ -71,22 +74,23 @@ class Picture:
 
     def _frame(self, system: System) -> None:
         (i, low, high), *rest = self.sides
+        name = system.state_names[i]
         self.plane.set(xlim=(low, high), xlabel=state_label(i, system))
         if rest:
             j, bottom, top = rest[0]
             self.plane.set(ylim=(bottom, top), ylabel=wrapped(state_label(j, system)))
         else:
-            self.plane.set_ylabel(f"next {symbol(system.state_names[i])}" if system.discrete else _rate(system, i))
+            self.plane.set_ylabel(f"next {symbol(name)}" if system.discrete else f"${rate_symbol(name, False)}$")
             # Zero displacement: the diagonal of a map, the axis of a flow.
             self.plane.axline((0, 0), slope=1 if system.discrete else 0, color="0.6", linewidth=0.8, zorder=1)
         self.series.set_xlabel(time_label(system, system.discrete))
         names = [symbol(system.state_names[k]) for k in self.states]
         self.series.set_ylabel(", ".join(names) if len(names) <= 3 else f"{names[0]}, …, {names[-1]}")
 
-    def show(self, system: System, run: Any, points: Any, t0: Any) -> None:
+    def show(self, system: System, run: Any, points: Any, plane: Plane | None) -> None:
         """Draw one trajectory, the nullclines of the same system, and its fixed points if there are any to draw."""
         t, x = np.asarray(run.t), np.asarray(run.x, float)
-        self._show_plane(system, x, t0)
+        self._show_plane(x, plane) if plane is not None else self._show_field(system, x)
         for curve, state in zip(self.curves, self.states, strict=True):
             curve.set_data(t, x[:, state])
         self._fit_series(t, x[:, list(self.states)])
@@ -94,34 +98,37 @@ class Picture:
         self.series.set_title(status_name(int(run.status)) if failed else "", color=UNSTABLE, loc="right", fontsize=8)
         self._show_points(points)
 
-    def _show_plane(self, system: System, x: np.ndarray, t0: Any) -> None:
-        i, low, high = self.sides[0]
-        if len(self.sides) == 1:
-            across = np.linspace(low, high, _CURVE)
-            field = np.asarray(_on_curve(system, jnp.asarray(across, system.dtype), t0), float)
-            self.nullclines[0].set_data(across, field)
-            self._show_orbit_of_one_state(system, x[:, i], t0)
-            finite = np.abs(field[np.isfinite(field)])
-            if finite.size:
-                bottom, top = (low, high) if self._dots else (-1.05 * finite.max() or -1, 1.05 * finite.max() or 1)
-                self.plane.set_ylim(bottom, top)
-            return
-        j, bottom, top = self.sides[1]
-        across, up = np.linspace(low, high, _GRID), np.linspace(bottom, top, _GRID)
-        where = jnp.asarray(across, system.dtype), jnp.asarray(up, system.dtype)
-        components = _on_grid(system, *where, t0, jnp.int32(i), jnp.int32(j))
-        for line, values in zip(self.nullclines, components, strict=True):
-            line.set_data(*_zero_curves(across, up, np.asarray(values, float)))
+    def _show_plane(self, x: np.ndarray, plane: Plane) -> None:
+        nodes = plane.nodes(_GRID)
+        found = plane_nullclines(plane, nodes, *plane.on_grid(*nodes))
+        for k, curves in enumerate((found.x, found.y)):
+            self.nullclines[k].set_data(*joined(curves).T)
+            self.dots[k].set_data(*np.asarray(found.dots[k]).T)
+        code = int(found.status.max())
+        words = f"nullclines: {status_name(code)}" if code != Status.OK else ""
+        self.plane.set_title(words, color=UNSTABLE, loc="right", fontsize=8)
+        i, j = plane.states
         self.orbit.set_data(x[:, i], x[:, j])
         self.start.set_data(x[:1, i], x[:1, j])
 
-    def _show_orbit_of_one_state(self, system: System, x: np.ndarray, t0: Any) -> None:
+    def _show_field(self, system: System, x: np.ndarray) -> None:
+        _, low, high = self.sides[0]
+        across = np.linspace(low, high, _CURVE)
+        field = np.asarray(_on_curve(system, jnp.asarray(across, system.dtype)), float)
+        self.nullclines[0].set_data(across, field)
+        self._show_orbit_of_one_state(system, x[:, 0])
+        finite = np.abs(field[np.isfinite(field)])
+        if finite.size:
+            bottom, top = (low, high) if self._dots else (-1.05 * finite.max() or -1, 1.05 * finite.max() or 1)
+            self.plane.set_ylim(bottom, top)
+
+    def _show_orbit_of_one_state(self, system: System, x: np.ndarray) -> None:
         """Staircase of a map; the way of a flow on the curve of its field."""
         if self._dots:
             self.orbit.set_data(np.repeat(x, 2)[:-1], np.repeat(x, 2)[1:])
             self.start.set_data(x[:1], x[:1])
         else:
-            rates = np.asarray(_on_curve(system, jnp.asarray(x, system.dtype), t0), float)
+            rates = np.asarray(_on_curve(system, jnp.asarray(x, system.dtype)), float)
             self.orbit.set_data(x, rates)
             self.start.set_data(x[:1], rates[:1])
 
@@ -149,32 +156,10 @@ class Picture:
 
 
 @jax.jit
-def _on_grid(system: System, across: Any, up: Any, t: Any, i: Any, j: Any) -> Any:
-    """Both components of the displacement on a grid, each (y, x)."""
-    time = system.time(t, 0, 0)
-
-    def at(a: Any, b: Any) -> Any:
-        moved = system.displacement(time, system.x0.at[i].set(a).at[j].set(b))
-        return moved[i], moved[j]
-
-    return jax.vmap(lambda b: jax.vmap(lambda a: at(a, b))(across))(up)
-
-
-@jax.jit
-def _on_curve(system: System, across: Any, t: Any) -> Any:
-    """Field of the only state: its rate, or the next state of a map."""
-    time = system.time(t, 0, 0)
+def _on_curve(system: System, across: Any) -> Any:
+    """Field of the only state at time 0: its rate, or the next state of a map."""
+    time = system.time(0, 0, 0)
     return jax.vmap(lambda a: system(time, a[None])[0])(across)
-
-
-def _zero_curves(across: np.ndarray, up: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Curves where one component is zero, as one line interrupted by nan."""
-    import contourpy  # comes with Matplotlib
-
-    gap = np.full((1, 2), np.nan)
-    curves: Any = contourpy.contour_generator(across, up, np.ma.masked_invalid(values)).lines(0.0)
-    points = np.concatenate([part for curve in curves for part in (curve, gap)] or [gap])
-    return points[:, 0], points[:, 1]
 
 
 def _line(ax: Axes, **look: Any) -> Line2D:
@@ -190,19 +175,10 @@ def _points(ax: Axes, fill: str) -> Line2D:
 def _colors(sides: Sequence[tuple[int, float, float]], states: Sequence[int]) -> dict[int, Any]:
     """Color of every state shown, the same in both plots; more than a cycle has share a scale."""
     shown = list(dict.fromkeys([*(side[0] for side in sides), *states]))
-    cycle = [OKABE_ITO[1], OKABE_ITO[0], *OKABE_ITO[2:]]
-    return dict(zip(shown, cycle[: len(shown)] if len(shown) <= MANY else line_colors(len(shown)), strict=True))
-
-
-def _rate(system: System, index: int) -> str:
-    name = system.state_names[index]
-    dotted = mathematics(name, r"\dot")
-    return f"${dotted}$" if dotted else f"rate of {symbol(name)}"
+    return dict(zip(shown, OKABE_ITO[: len(shown)] if len(shown) <= MANY else line_colors(len(shown)), strict=True))
 
 
 def _null_labels(system: System, sides: Sequence[tuple[int, float, float]]) -> list[str]:
     if len(sides) == 1:
         return ["map" if system.discrete else "field"]
-    if system.discrete:
-        return [rf"$\Delta$ {symbol(system.state_names[i])} = 0" for i, _, _ in sides]
-    return [f"{_rate(system, i)} = 0" for i, _, _ in sides]
+    return [nullcline_label(system.state_names[i], system.discrete) for i, _, _ in sides]

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import TransformedBbox
 
 from jaxdyn.about import unknown_name
 from jaxdyn.errors import Status
@@ -150,7 +151,7 @@ def legend_patch(ax: Axes, label: str, **look: Any) -> None:
 
 
 def legend(ax: Axes, title: str | None = None) -> None:
-    """Legend above the axes of everything that carries a label; drawn again, it keeps its title."""
+    """Legend above the axes, below their title, of all that carries a label; drawn again, it keeps its own title."""
     handles, labels = ax.get_legend_handles_labels()
     if not handles:
         return
@@ -165,6 +166,19 @@ def legend(ax: Axes, title: str | None = None) -> None:
         frameon=False,
         ncols=_columns_that_fit(ax, labels),
     )
+    if not any(isinstance(inset.get_axes_locator(), _OnLegend) for inset in ax.child_axes):
+        inset = ax.inset_axes((0, 0, 1, 1), visible=False)
+        inset.set_in_layout(False)
+        inset.set_axes_locator(_OnLegend())
+
+
+class _OnLegend:
+    """Place of an invisible inset: where the legend is. Matplotlib puts titles above the insets of their axes."""
+
+    def __call__(self, ax: Any, renderer: Any) -> Any:
+        legend = ax.get_legend()
+        box = ax.bbox if legend is None else legend.get_window_extent(renderer)
+        return TransformedBbox(box, ax.figure.transSubfigure.inverted())
 
 
 def _columns_that_fit(ax: Axes, labels: Sequence[str]) -> int:

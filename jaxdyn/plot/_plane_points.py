@@ -1,12 +1,16 @@
-"""Fixed points in a plane: markers by class, real eigenvectors."""
+"""Fixed points in a plane: markers by class, lines of them, real eigenvectors."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from jaxdyn.analysis.local import jacobian
-from jaxdyn.analysis.stability import stability_label
+from jaxdyn.analysis.nullclines import Nullclines
+from jaxdyn.analysis.planes import Plane
+from jaxdyn.analysis.stability import Stability, stability_label
+from jaxdyn.plot._nullcline_lines import joined
 from jaxdyn.plot._parts import cased
 from jaxdyn.plot.style import OKABE_ITO
 from jaxdyn.system import System
@@ -24,11 +28,14 @@ _SHAPES = {
 }
 """Marker by the first of these words that the name of a class holds."""
 
+_FEWEST = 5
+"""Vertices on which both rates vanish: fewer lie near a single fixed point."""
+
 _REACH = 0.09
 """Half the length of an eigenvector, in sides of the window."""
 
 
-def points_inside(points: Any, states: tuple[int, int], sides: Any) -> tuple[np.ndarray, np.ndarray]:
+def points_inside(points: Any, states: Sequence[int], sides: Any) -> tuple[np.ndarray, np.ndarray]:
     """Fixed points (m, dim) that were found and lie in the window, and their classes."""
     places, found, codes = (np.asarray(part) for part in (points.x, points.found, points.stability))
     if places.ndim != 2:
@@ -42,17 +49,44 @@ def points_inside(points: Any, states: tuple[int, int], sides: Any) -> tuple[np.
     return places[inside], codes[inside]
 
 
-def draw_points(ax: Axes, places: np.ndarray, codes: np.ndarray, states: tuple[int, int]) -> None:
-    """Markers of fixed points, one entry of the legend for each class."""
+def draw_points(ax: Axes, places: np.ndarray, codes: np.ndarray) -> None:
+    """Markers of fixed points (m, 2), one entry of the legend for each class."""
     for code in np.unique(codes):
         words = str(stability_label(code))
-        here = places[codes == code]
-        ax.plot(here[:, states[0]], here[:, states[1]], label=words, **_marker(words))
+        ax.plot(*places[codes == code].T, label=words, **_marker(words))
 
 
-def draw_eigenvectors(
-    ax: Axes, system: System, places: np.ndarray, states: tuple[int, int], sides: Any, t: Any
-) -> None:
+def draw_lines(
+    ax: Axes, plane: Plane, lines: Nullclines, values: np.ndarray, places: np.ndarray, codes: np.ndarray
+) -> np.ndarray:
+    """Band where a nullcline is a line of fixed points, and which of the points found (m, 2) lie on it."""
+    pieces = [part for curve in lines.x for part in _at_rest(plane, curve, 1, values[..., 1])]
+    # Where both nullclines are the same line, one of them is enough.
+    pieces = pieces or [part for curve in lines.y for part in _at_rest(plane, curve, 0, values[..., 0])]
+    on_line = np.zeros(len(places), bool)
+    if not pieces or not len(places):
+        return on_line
+    cell = np.array([high - low for low, high in plane.sides]) / (np.array(values.shape[1::-1]) - 1)
+    vertices = np.concatenate(pieces)
+    for k, place in enumerate(places):
+        on_line[k] = np.min(np.max(np.abs((vertices - place) / cell), axis=1)) <= 1.5
+    repels = not np.isin(codes[on_line], (Stability.MARGINAL, Stability.CENTER)).all()
+    look: dict[str, Any] = {"color": "black", "linewidth": 4.5, "zorder": 2.9, "solid_capstyle": "butt"}
+    look |= {"linestyle": (0, (2, 1))} if repels else {}
+    ax.plot(*joined(pieces).T, label="line of fixed points" + ", repelling" * repels, **look)
+    return on_line
+
+
+def _at_rest(plane: Plane, curve: np.ndarray, other: int, values: np.ndarray) -> list[np.ndarray]:
+    """Pieces of one state's nullcline on which the other state's rate is zero but for rounding."""
+    typical = np.median(np.abs(values[np.isfinite(values)])) if np.isfinite(values).any() else 0.0
+    rates = np.abs(plane.at(curve)[:, other])
+    still = rates <= 64 * float(np.finfo(plane.system.dtype).eps) * typical
+    runs = np.split(np.arange(len(curve)), np.flatnonzero(np.diff(still)) + 1)
+    return [curve[run] for run in runs if still[run[0]] and len(run) >= _FEWEST]
+
+
+def draw_eigenvectors(ax: Axes, system: System, places: np.ndarray, states: Sequence[int], sides: Any, t: Any) -> None:
     """Short lines through fixed points along their real eigenvectors, projected onto the plane."""
     width = np.array([high - low for low, high in sides])
     kinds = {True: ("attracting", OKABE_ITO[2], "-"), False: ("repelling", OKABE_ITO[3], "-")}

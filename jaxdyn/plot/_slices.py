@@ -94,7 +94,7 @@ def cut(dataset: Any, variable: str, select: Mapping[str, Any] | None) -> Slice:
     chosen: dict[str, str] = {}
     for key, value in (select or {}).items():
         dim, index = position(part, variable, key, value)
-        if dim not in swept:
+        if dim not in swept and _has_choice(part, dim):
             chosen[dim] = component_label(part, dim, index)
         part = part.isel({dim: index})
     parts = {role: part[name] for role, name in names.items() if name}
@@ -113,11 +113,17 @@ def first_component(piece: Slice) -> Slice:
     parts = {role: getattr(piece, role) for role in ("values", "status", "error", "found", "stability")}
     chosen = dict(piece.chosen)
     for dim in piece.extra:
-        chosen[dim] = component_label(piece.values, dim, 0)
+        if _has_choice(piece.values, dim):
+            chosen[dim] = component_label(piece.values, dim, 0)
         for role, data in parts.items():
             if data is not None and dim in data.dims:
                 parts[role] = data.isel({dim: 0})
     return dataclasses.replace(piece, extra=(), chosen=chosen, **parts)
+
+
+def _has_choice(data: Any, dim: str) -> bool:
+    """Whether an entry of a dimension needs a name: the only one needs none, unless it has one of its own."""
+    return data.sizes[dim] > 1 or dim == "exponent" or dim in data.coords
 
 
 def component_label(data: Any, dim: str, index: int) -> str:

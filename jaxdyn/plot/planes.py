@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -12,11 +10,13 @@ from jaxdyn.analysis.fixed_points import fixed_points as find_fixed_points
 from jaxdyn.analysis.nullclines import Nullclines, plane_nullclines
 from jaxdyn.analysis.planes import Plane, plane_of
 from jaxdyn.errors import Status
-from jaxdyn.integrate import Trajectory, final_state, trajectory
+from jaxdyn.integrate import Trajectory
 from jaxdyn.plot._flow_field import arrows, streams
-from jaxdyn.plot._parts import as_list, axes_of, cased, legend, mathematics, state_label, status_name, wrapped
-from jaxdyn.plot._plane_points import draw_eigenvectors, draw_points, points_inside
-from jaxdyn.plot.style import OKABE_ITO, UNSTABLE
+from jaxdyn.plot._nullcline_lines import draw_nullclines, shade_areas
+from jaxdyn.plot._parts import axes_of, cased, legend, state_label, status_name, wrapped
+from jaxdyn.plot._plane_points import draw_eigenvectors, draw_lines, draw_points, points_inside
+from jaxdyn.plot._plane_runs import columns_of, runs_of
+from jaxdyn.plot.style import UNSTABLE
 from jaxdyn.plot.trajectories import phase_trajectory
 from jaxdyn.system import System
 
@@ -62,13 +62,13 @@ def phase_plane(
         Time at which a non-autonomous field is frozen.
     fixed_points
         True: find those in the window, of the system whose fixed states stand still and whose quasi-steady ones
-        move; their class is that in this system. A `FixedPoints` record: all of its points, projected. False:
-        none.
+        move; their class is that in this system. A `FixedPoints` record, of the system or of the whole that it is a
+        `frozen` part of: all of its points, projected. False: none.
     eigenvectors
         Draw the real eigenvectors at the fixed points as short lines.
     trajectories
-        One or several of: a start in the plane, `(0.5, 1.0)`, from which the same system runs; a `Trajectory`,
-        which is projected onto the plane.
+        One or several of: a start in the plane, `(0.5, 1.0)`, from which the same system runs; a `Trajectory` of the
+        system, or of the whole that it is a `frozen` part of, which is projected onto the plane.
     cycle
         Draw the orbit on which the system moves after a long time from its start, once around if it closes.
     dt, duration
@@ -82,8 +82,10 @@ def phase_plane(
     Returns
     -------
     Axes
-        Streams are colored by speed on a logarithmic scale. Fixed points: stable ones are filled, unstable ones
-        open, saddles half filled; squares are nodes, circles foci, diamonds saddles.
+        Streams are colored by speed on a logarithmic scale. Nullclines have the colors of their states in time series;
+        dots are zeros that a rate touches without a change of sign; in shaded areas one state does not move. Fixed
+        points: stable ones are filled, unstable ones open, saddles half filled; squares are nodes, circles foci,
+        diamonds saddles. A line of them is a black band, dashed where it repels.
 
     Raises
     ------
@@ -100,23 +102,25 @@ def phase_plane(
     plane = plane_of(system, x, y, fixed=fixed, quasi_steady=quasi_steady, t=t)
     if density <= 0:
         raise ValueError(f"density must be positive, got {density}")
-    runs = _runs(plane, trajectories, cycle, dt, duration)
-    ax = axes_of(ax)
+    runs = runs_of(plane, trajectories, cycle, dt, duration)
     nodes = plane.nodes(_NODES)
+    ax = axes_of(ax)
     values, solved = plane.on_grid(*nodes)
     _flow(ax, nodes, values, system.discrete, density)
     lines = plane_nullclines(plane, nodes, values, solved)
-    _nullclines(ax, lines, system)
+    shade_areas(ax, lines, nodes, values, system.discrete)
+    draw_nullclines(ax, lines, system.discrete)
     if (code := int(lines.status.max())) != Status.OK:
         ax.set_title(f"nullclines: {status_name(code)}", color=UNSTABLE, loc="right", fontsize=8)
     for run, of, is_orbit in runs:
         shown = [of.state_names.index(name) for name in lines.states]
+        shown = columns_of(of, shown, np.shape(run.x)[-1], "trajectory")
         if is_orbit:
             _orbit(ax, run, shown)
         else:
-            phase_trajectory(run, *shown, system=of, ax=ax, color="black", linewidth=1.0, zorder=4)
+            phase_trajectory(run, *shown, ax=ax, color="black", zorder=4)
     if fixed_points is not None and fixed_points is not False:
-        _fixed_points(ax, plane, lines, fixed_points, eigenvectors)
+        _fixed_points(ax, plane, lines, values, fixed_points, eigenvectors)
     for which, index, (low, high) in zip("xy", plane.states, plane.sides, strict=True):
         label = state_label(index, system)
         getattr(ax, f"set_{which}lim")(low, high)
@@ -135,33 +139,28 @@ def _flow(ax: Axes, nodes: tuple[np.ndarray, np.ndarray], values: np.ndarray, di
     arrows(ax, nodes[0][some], nodes[1][some], chosen[..., 0], chosen[..., 1])
 
 
-def _nullclines(ax: Axes, lines: Nullclines, system: System) -> None:
-    for curves, name, color in zip((lines.x, lines.y), lines.states, (OKABE_ITO[1], OKABE_ITO[0]), strict=True):
-        if not curves:
-            continue
-        gap = np.full((1, 2), np.nan)
-        points = np.concatenate([part for curve in curves for part in (curve, gap)])
-        words = name.replace("_", r"\ ")
-        letters = rf"\mathrm{{{words}}}"
-        moved = rf"\Delta {mathematics(name) or letters}"
-        rate = mathematics(name, r"\dot") or rf"\mathrm{{d}}{letters}/\mathrm{{d}}t"
-        label = f"${moved if system.discrete else rate} = 0$"
-        ax.plot(*points.T, color=color, linewidth=1.6, path_effects=cased(1.6), label=label, zorder=3)
-
-
-def _fixed_points(ax: Axes, plane: Plane, lines: Nullclines, given: Any, eigenvectors: bool) -> None:
+def _fixed_points(
+    ax: Axes, plane: Plane, lines: Nullclines, values: np.ndarray, given: Any, eigenvectors: bool
+) -> None:
     """Fixed points that were given, or those of the plane's own system."""
+    of = plane.system
     if given is True:
         if lines.area.all():
             return  # nothing moves: there are no single points
         of, given = _found(plane)
-    else:
-        of = plane.system
-    states = tuple(of.state_names.index(name) for name in lines.states)
-    places, codes = points_inside(given, states, plane.sides)  # type: ignore[arg-type]
+    dim = given.x.shape[-1]
+    states = columns_of(of, [of.state_names.index(name) for name in lines.states], dim, "fixed points")
+    places, codes = points_inside(given, states, plane.sides)
+    on_line = draw_lines(ax, plane, lines, values, places[:, states], codes)
+    places, codes = places[~on_line], codes[~on_line]
+    if eigenvectors and dim != of.dim:
+        raise ValueError(
+            f"the fixed points have {dim} states, {of.about.name} {of.dim}: their eigenvectors are not its own; leave "
+            "eigenvectors out, or give the system of the points"
+        )
     if eigenvectors:
-        draw_eigenvectors(ax, of, places, states, plane.sides, plane.t)  # type: ignore[arg-type]
-    draw_points(ax, places, codes, states)  # type: ignore[arg-type]
+        draw_eigenvectors(ax, of, places, states, plane.sides, plane.t)
+    draw_points(ax, places[:, states], codes)
 
 
 def _found(plane: Plane) -> tuple[System, Any]:
@@ -169,58 +168,6 @@ def _found(plane: Plane) -> tuple[System, Any]:
     names = plane.system.state_names
     box = {names[state]: side for state, side in zip(plane.states, plane.sides, strict=True)}
     return of, find_fixed_points(of, box=box)
-
-
-def _runs(plane: Plane, trajectories: Any, cycle: bool, dt: Any, duration: Any) -> list[tuple[Any, System, bool]]:
-    """Trajectories to draw: each with the system it belongs to, and whether it is the long-run orbit."""
-    given = [] if trajectories is None else _several(trajectories)
-    records = [(run, plane.system, False) for run in given if hasattr(run, "x")]
-    starts = [_start(plane, start) for start in given if not hasattr(start, "x")]
-    if not starts and not cycle:
-        return records
-    of = plane.subsystem()
-    timing = _timing(of, dt, duration)
-    if starts:
-        runs = jax.vmap(lambda start: trajectory(of.with_state(start), **timing))(jnp.stack(starts))
-        records += [(jax.tree.map(lambda leaf, k=k: leaf[k], runs), of, False) for k in range(len(starts))]
-    if cycle:
-        settled = of.with_state(final_state(of, **timing).x)
-        records.append((trajectory(settled, **timing), of, True))
-    return records
-
-
-def _several(trajectories: Any) -> list[Any]:
-    """List of runs and starts; one pair of numbers is one start."""
-    if not hasattr(trajectories, "x") and np.ndim(trajectories[0]) == 0 and not hasattr(trajectories[0], "x"):
-        return [trajectories]
-    return list(trajectories) if isinstance(trajectories, np.ndarray | jax.Array) else list(as_list(trajectories))
-
-
-def _start(plane: Plane, given: Any) -> Any:
-    """State of the plane's own system at a point of the plane."""
-    if np.shape(given) != (2,):
-        raise ValueError(
-            f"a start is a point of the plane, (x, y), got shape {np.shape(given)}; for other starts give a "
-            "Trajectory: jaxdyn.trajectory(system.with_state(...), ...)"
-        )
-    names = [plane.system.state_names[state] for state in plane.states]
-    return plane.subsystem().with_state(**dict(zip(names, given, strict=True))).x0
-
-
-def _timing(system: System, dt: Any, duration: Any) -> dict[str, Any]:
-    """Number of steps and step of a run."""
-    about = system.about
-    duration = (about.transient or about.duration) if duration is None else duration
-    if system.discrete:
-        if dt is not None:
-            raise ValueError(f"{about.name} is a map and has no step; leave dt out and give duration in steps")
-        return {"n_steps": round(duration)}
-    step = about.dt if dt is None else dt
-    if step is None:
-        raise ValueError(f"{about.name} has no step in system.about; give dt=..., and duration=... for its length")
-    if not (step > 0 and duration > 0):
-        raise ValueError(f"dt and duration must be positive, got dt={step}, duration={duration}")
-    return {"n_steps": max(1, round(duration / step)), "dt": step}
 
 
 def _orbit(ax: Axes, run: Trajectory, shown: Sequence[int]) -> None:

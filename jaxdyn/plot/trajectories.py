@@ -27,6 +27,9 @@ from jaxdyn.system import System
 
 __all__ = ["phase_trajectory", "trajectory"]
 
+_JOINED = 201
+"""Points of a map's orbit up to which lines show their order."""
+
 
 def trajectory(
     result: Any,
@@ -77,7 +80,7 @@ def trajectory(
     ax = axes_of(ax)
     discrete = np.issubdtype(t.dtype, np.integer)
     units = {state_unit(i, system) for i in chosen}
-    look = {"marker": ".", "linewidth": 0.5 if len(t) <= 200 else 0} if discrete else {}
+    look = {"marker": ".", "linewidth": 0.5 if len(t) <= _JOINED else 0} if discrete else {}
     look |= {"linewidth": 0.5} if len(chosen) > MANY and not discrete else {}
     for i, color in zip(chosen, line_colors(len(chosen)), strict=True):
         name = with_unit(symbol(state_name(i, system)), state_unit(i, system) if len(units) > 1 else "1")
@@ -105,7 +108,7 @@ def phase_trajectory(
     Parameters
     ----------
     result
-        A `Trajectory` of one system. Orbits of maps are drawn as points.
+        A `Trajectory` of one system. Orbits of maps are dots, joined by thin light lines up to 200 steps.
     x, y
         Names (with `system`) or positions of the two states.
     system
@@ -124,9 +127,13 @@ def phase_trajectory(
     column, row = (state_index(s, system, points.shape[1]) for s in (x, y))
     ax = axes_of(ax)
     discrete = np.issubdtype(t.dtype, np.integer)
-    look: dict[str, Any] = {"linestyle": "none", "marker": ".", "markersize": 2} if discrete else {}
+    some = discrete and len(t) <= _JOINED
+    look: dict[str, Any] = {"linestyle": "none", "marker": ".", "markersize": 4 if some else 2} if discrete else {}
     (curve,) = ax.plot(points[:, column], points[:, row], **(look | line))
-    if not discrete:
+    below: dict[str, Any] = {"zorder": curve.get_zorder() - 0.1, "color": curve.get_color()}
+    if some:  # the order of the points
+        draw(ax, points[:, column], points[:, row], below | {"linewidth": 0.5, "alpha": 0.4})
+    if some or not discrete:
         start = {"marker": "x", "linestyle": "none", "zorder": curve.get_zorder(), "color": curve.get_color()}
         draw(ax, points[0, column], points[0, row], start)
     if int(result.status) != Status.OK:
