@@ -27,7 +27,7 @@ def swept(problem: Ensemble, values: Values, measure: Any, variable: str) -> Pro
 
 def in_lanes(problem: Ensemble, values: Values, measure: Any, variable: str, *, threads: int | None = None) -> Program:
     """The same variable by `jaxdyn.lanes`, on all cores or on `threads` of them."""
-    engine = None if threads is None else jaxdyn.Xla(threads=threads)
+    engine = None if threads is None else jaxdyn.Native(threads=threads)
     program = jaxdyn.lanes(lambda p: getattr(measure(problem.system.with_params(**p)), variable), engine=engine)
     batch = {name: jnp.asarray(array) for name, array in values.items()}
     return lambda: np.asarray(program(batch))

@@ -10,7 +10,7 @@ from jax.extend.core import DropVar, Literal
 from jaxdyn.engine.control import opened
 from jaxdyn.engine.engines import VECTOR
 from jaxdyn.engine.kernels import CALLS, Loop, Unsupported
-from jaxdyn.engine.native_functions import Term, c_type, expression, literal, spread
+from jaxdyn.engine.native_functions import Term, c_type, expression, folded, literal, multiple, spread
 from jaxdyn.engine.native_text import DRIVER, PRELUDE
 
 __all__ = ["program"]
@@ -197,7 +197,13 @@ class _Writer:
             return [self.reduced(name, operands[0])]
         if name in ("broadcast_in_dim", "reshape"):
             return operands[:1]
+        if (known := folded(name, operands)) is not None:
+            return [known]
         self.cost += self.times
+        if (product := multiple(name, operands)) is not None:
+            base, factor = product
+            term = expression("mul", [base, literal(factor, out.dtype)], out.dtype, params, self.needs)
+            return [dataclasses.replace(self.declared(term), multiple=product)]
         return [self.declared(expression(name, operands, out.dtype, params, self.needs))]
 
     def reduced(self, name: str, term: Term) -> Term:

@@ -244,3 +244,12 @@ def test_what_has_no_text_goes_through_xla_with_one_warning(step):
         got = lanes(fn, engine=Native())(CURRENTS)
     np.testing.assert_allclose(got, jax.jit(jax.vmap(fn))(CURRENTS), rtol=1e-6, atol=1e-6)
     assert jaxdyn.explain(fn, CURRENTS, engine=Native()).why
+
+
+def test_products_with_known_numbers_are_one_product_unless_it_leaves_the_type():
+    """Within a rounding a factor; 1e20 * 1e20 and 1e-20 * 1e-20 are no float32."""
+    x = jnp.geomspace(1e-30, 1e30, 50)
+    got = once(lambda x: (x / 3) * 0.7 * 1.1 + 0 * x)(x)
+    np.testing.assert_allclose(got, np.asarray(x, np.float64) / 3 * 0.7 * 1.1, rtol=4 * np.finfo(np.float32).eps)
+    np.testing.assert_allclose(once(lambda x: x * 1e20 * 1e20)(x[:10]), np.asarray(x[:10], float) * 1e40, rtol=1e-6)
+    np.testing.assert_allclose(once(lambda x: x * 1e-20 / 1e20)(x[-10:]), np.asarray(x[-10:], float) / 1e40, rtol=1e-6)
