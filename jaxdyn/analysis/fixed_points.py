@@ -16,6 +16,8 @@ from jaxdyn.analysis.orthonormal import solve_least_squares
 from jaxdyn.analysis.stability import Stability, stability
 from jaxdyn.analysis.starts import even_points, search_box
 from jaxdyn.derived import nth_iterate
+from jaxdyn.engine.engines import Native, Vmap
+from jaxdyn.engine.transform import lanes
 from jaxdyn.errors import Status
 from jaxdyn.system import System
 
@@ -119,6 +121,10 @@ def fixed_points(
     return _fixed_points(mapping, bounds, extra, jnp.asarray(tolerance, system.dtype), n_starts, max_points)
 
 
+# Up to this dimension the least squares of a step are written out.
+SMALL = 8
+
+
 @record
 class _Search:
     """State of one start's iteration, in box units."""
@@ -145,7 +151,9 @@ def _fixed_points(
     values = jnp.abs(jax.vmap(raw)(even))  # not at the caller's starts, which may be roots already
     typical = _finite_median(values)
     scale = jnp.where(typical > 0, typical, 1)
-    ends = jax.vmap(lambda y: _search(lambda z: raw(z) / scale, y, tolerance))(starts)
+    # In a sweep the starts of one system are searched after those of another: one thread, no work for several.
+    engine = Native(threads=1, instead=Vmap()) if system.dim <= SMALL else Vmap()
+    ends = lanes(lambda y: _search(lambda z: raw(z) / scale, y, tolerance), engine=engine)(starts)
     merge_within = jnp.where(tolerance < 1e-7, 1e-6, 1e-3).astype(system.dtype)
     distance = jax.vmap(functools.partial(_distance, raw))(ends.y)
     good = _is_root(ends, distance, tolerance, merge_within)

@@ -39,6 +39,7 @@ LITTLE = 1_000_000
 MUCH = 300_000_000
 # Components of the largest arrays taken apart.
 COMPONENTS = 64
+NATIVE_COMPONENTS = 128
 # Lanes of one block on a CPU: its numbers stay in the first-level cache, its loops fill wide vectors.
 BLOCK = 128
 # XLA:CPU (jax 0.10) cannot compile a loop as one function if it holds a fusion that it would share among threads: one
@@ -74,13 +75,13 @@ class Native:
     """Each loop a C program with the state in vector registers, for CPUs with a C compiler; elsewhere `Xla`."""
 
     vectors: int | None = None
-    """Vectors of 16 lanes that go through a loop together; by default 1 to 4, more for shorter loops."""
+    """Vectors of 16 lanes, 8 in float64, that go through a loop together; by default 1 to 4, more for shorter loops."""
     components: int | None = None
     """Components of the largest array that is taken apart; by default 64."""
     threads: int | None = None
     """Threads that share the lanes of a loop; by default one a core."""
-    automatic: bool = dataclasses.field(default=False, repr=False)
-    """Whether the engine was chosen, not asked for: it then falls back without a warning."""
+    instead: "Xla | Vmap | None" = dataclasses.field(default=None, repr=False)
+    """What does it, without a warning, where this engine cannot; by default `Xla`, with one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +132,7 @@ def chosen(jaxpr: Any, flags: list[bool], platform: str, lanes: int) -> Engine:
         return Vmap()
     if counts.in_loops <= MOST_EQUATIONS and not counts.dense_in_loops:
         if platform == "cpu" and native_compiler.unavailable() is None:
-            return Native(automatic=True)
+            return Native(instead=Xla(components=COMPONENTS))
         if counts.repeated <= MOST_REPEATED:
             return Xla(components=COMPONENTS)
     return Xla(components=1) if platform == "cpu" and not _foreign(census(jaxpr, flags, 1)) else Vmap()

@@ -125,7 +125,7 @@ def _possible(engine: Engine, closed: Any, flags: list[bool], n: int) -> tuple[E
     from jaxdyn.engine.native import why_not
 
     why = why_not(engine, closed, flags, n)
-    return (engine, None) if why is None else (Xla(components=engine.components), why)
+    return (engine, None) if why is None else (engine.instead or Xla(components=engine.components), why)
 
 
 def _compiled(call: Call, arrays: list[Any], engine: Engine) -> tuple[Any, Engine]:

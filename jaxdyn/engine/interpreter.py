@@ -60,12 +60,17 @@ class Interpreter:
         if all(operand.known for operand in operands) and self.folds(equation):
             with jax.ensure_compile_time_eval():
                 return [Value.shared(self.lanes, np.asarray(v.whole)) for v in fallback(equation, operands, self.lanes)]
+        apart = self.takes_apart(operands) and in_parts(equation, self.limit)
+        if apart and (results := self._by_parts(equation, operands)) is not None:
+            return results
         if any(operand.varies for operand in operands):
-            if in_parts(equation, self.limit) and (results := self._by_parts(equation, operands)) is not None:
-                return results
             if (results := self._whole(equation, operands)) is not None:
                 return results
         return fallback(equation, operands, self.lanes)
+
+    def takes_apart(self, operands: list[Value]) -> bool:
+        """Whether small arrays are taken apart; what all lanes share is plain JAX."""
+        return any(operand.varies for operand in operands)
 
     def _by_parts(self, equation: Any, operands: list[Value]) -> list[Value] | None:
         name = equation.primitive.name

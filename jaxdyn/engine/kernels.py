@@ -103,6 +103,10 @@ class _WithKernels(Interpreter):
         """Results of a jaxpr; the components of its constants become part of the code."""
         return super().run(jaxpr, [_as_numbers(c) for c in consts], arguments)
 
+    def takes_apart(self, operands: list[Value]) -> bool:
+        """Also what all lanes share, in a loop: in a kernel there is no place for arrays."""
+        return self._in_loop or super().takes_apart(operands)
+
     def _by_parts(self, equation: Any, operands: list[Value]) -> list[Value] | None:
         """Only loops are taken apart: XLA takes long to compile what is written out between them."""
         return super()._by_parts(equation, operands) if self._in_loop else None

@@ -14,28 +14,24 @@ import jax
 from jaxdyn.engine import native_compiler
 from jaxdyn.engine.census import calls_back
 from jaxdyn.engine.cores import n_cores
-from jaxdyn.engine.engines import COMPONENTS, VECTOR, Native, Xla, run_components
+from jaxdyn.engine.engines import NATIVE_COMPONENTS, VECTOR, Native, Vmap, Xla
 from jaxdyn.engine.kernels import Loop, Unsupported, run_with_kernels, warn_once
 from jaxdyn.engine.native_code import program
 from jaxdyn.engine.values import Value
 
-__all__ = ["run_native", "run_native_or_xla", "why_not"]
+__all__ = ["instead_of", "run_native", "why_not"]
 
 # Vectors of lanes that go through a loop together hide the latency of each other's arithmetic; more than fit the
 # registers only wait for memory. Most statements of a loop for each number of vectors, as measured.
 MOST_STATEMENTS = {4: 200, 2: 800}
 
 
-def run_native_or_xla(engine: Native, closed: Any, arguments: list[Value], lanes: int, platform: str) -> list[Value]:
-    """Results of a traced function for all lanes; by XLA where its loops cannot be C."""
-    try:
-        if platform != "cpu":
-            raise Unsupported(f"it compiles for CPUs, not for {platform}")
-        return run_native(engine, closed, arguments, lanes)
-    except Unsupported as error:
-        if not engine.automatic:
-            warn_once("Native", "Xla", str(error))
-    return run_components(Xla(components=engine.components), closed, arguments, lanes, platform)
+def instead_of(engine: Native, reason: str) -> Xla | Vmap:
+    """The engine that does what this one cannot; with one warning a process where it was asked for by name."""
+    if engine.instead is not None:
+        return engine.instead
+    warn_once("Native", "Xla", reason)
+    return Xla(components=engine.components)
 
 
 def why_not(engine: Native, closed: Any, flags: list[bool], lanes: int) -> str | None:
@@ -58,11 +54,13 @@ def why_not(engine: Native, closed: Any, flags: list[bool], lanes: int) -> str |
 
 def run_native(engine: Native, closed: Any, arguments: list[Value], lanes: int) -> list[Value]:
     """Results of a traced function for all lanes, its loops in C; raises `Unsupported` while tracing."""
+    if jax.default_backend() != "cpu":
+        raise Unsupported(f"it compiles for CPUs, not for {jax.default_backend()}")
     if reason := native_compiler.unavailable():
         raise Unsupported(reason)
     if calls_back(closed.jaxpr):
         raise Unsupported("a function that does more than compute: lanes that fill up a block must not do it too")
-    limit = COMPONENTS if engine.components is None else engine.components
+    limit = NATIVE_COMPONENTS if engine.components is None else engine.components
     most = engine.vectors or max(MOST_STATEMENTS)
 
     def kernel_of(loop: Any, width: int) -> Loop:
@@ -87,8 +85,10 @@ class _Kernel(Loop):
         self.results = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in self.jaxpr.outvars]
 
     def __call__(self, *operands: Any) -> list[Any]:
-        """Results of the loop for all lanes."""
-        return list(jax.ffi.ffi_call(self.target, self.results, vmap_method="sequential")(*operands))
+        """Results of the loop for all lanes; by XLA if the program is lowered for another platform than this one."""
+        call = jax.ffi.ffi_call(self.target, self.results, vmap_method="sequential")
+        run = jax.lax.platform_dependent(*operands, cpu=lambda *xs: list(call(*xs)), default=self.as_xla)
+        return list(run)
 
 
 def _groups(statements: int) -> int:

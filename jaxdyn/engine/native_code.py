@@ -127,10 +127,11 @@ class _Writer:
         inputs, outputs = ([v.aval for v in vs] for vs in (self.loop.inputs, self.loop.jaxpr.outvars))
         where = [("args.args", i) for i, a in enumerate(inputs) if self.of_lanes(a)]
         where += [("rets.rets", i) for i, a in enumerate(outputs) if self.of_lanes(a)]
-        word = "i64" if any(a.dtype == np.float64 for a in (*inputs, *outputs)) else "i32"
+        wide = any(a.dtype == np.float64 for a in (*inputs, *outputs))
+        word, lanes = ("i64", VECTOR // 2) if wide else ("i32", VECTOR)  # 512 bits
         settings = {
-            "W": VECTOR,
-            "BLOCK": self.groups * VECTOR,
+            "W": lanes,
+            "BLOCK": self.groups * lanes,
             "INS": len(inputs),
             "OUTS": len(outputs),
             "OF_LANES": f"{where[0][0]}[{where[0][1]}]",

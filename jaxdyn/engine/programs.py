@@ -11,6 +11,8 @@ from jax.api_util import flatten_axes
 
 from jaxdyn.engine.call import Call, lanes_of, traced
 from jaxdyn.engine.engines import Automatic, Mosaic, Native, Vmap, chosen, run_components
+from jaxdyn.engine.kernels import Unsupported
+from jaxdyn.engine.native import instead_of, run_native
 from jaxdyn.engine.values import Value
 
 __all__ = ["COMPILER_OPTIONS", "Programs", "programs_of"]
@@ -67,7 +69,8 @@ def _run(call: Call, arrays: list[Any]) -> Any:
         if not isinstance(engine, Vmap):
             values = [_value(array, axis, n) for array, axis in zip(arrays, axes, strict=True)]
             results = _results(engine, closed, values, n, platform)
-            return _placed(results, jax.tree.structure(shape), call.out_axes.value)
+            if results is not None:
+                return _placed(results, jax.tree.structure(shape), call.out_axes.value)
 
     def one_lane(*leaves: Any) -> Any:
         args, kwargs = call.arguments(list(leaves))
@@ -76,16 +79,18 @@ def _run(call: Call, arrays: list[Any]) -> Any:
     return jax.vmap(one_lane, in_axes=tuple(axes), out_axes=call.out_axes.value)(*arrays)
 
 
-def _results(engine: Any, closed: Any, values: list[Value], n: int, platform: str) -> list[Value]:
+def _results(engine: Any, closed: Any, values: list[Value], n: int, platform: str) -> list[Value] | None:
+    """Results of all lanes; None where that is left to `jax.vmap`."""
     if isinstance(engine, Mosaic):
         from jaxdyn.engine.mosaic import run_mosaic_or_xla  # Pallas is large, and of use on some GPUs only
 
         return run_mosaic_or_xla(engine, closed, values, n, platform)
     if isinstance(engine, Native):
-        from jaxdyn.engine.native import run_native_or_xla
-
-        return run_native_or_xla(engine, closed, values, n, platform)
-    return run_components(engine, closed, values, n, platform)
+        try:
+            return run_native(engine, closed, values, n)
+        except Unsupported as error:
+            engine = instead_of(engine, str(error))
+    return None if isinstance(engine, Vmap) else run_components(engine, closed, values, n, platform)
 
 
 def _value(array: Any, axis: int | None, n: int) -> Value:

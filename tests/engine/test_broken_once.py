@@ -14,7 +14,7 @@ from jax.experimental import io_callback
 import jaxdyn
 from jaxdyn import Mosaic, Native, Vmap, Xla, lanes
 
-ENGINES = [Xla(), Xla(block=16), Xla(components=1), Native(automatic=True)]
+ENGINES = [Xla(), Xla(block=16), Xla(components=1), Native(instead=Xla())]
 X = np.random.default_rng(0).standard_normal((37, 6)).astype(np.float32)
 INTEGERS = np.arange(37 * 6, dtype=np.int32).reshape(37, 6) * 3
 
@@ -162,7 +162,7 @@ def test_arguments_that_are_no_arrays():
     assert jaxdyn.explain(lambda x: jax.pure_callback(np.sin, x, x, vmap_method="expand_dims"), X).engine == Vmap()
 
 
-@pytest.mark.parametrize("engine", [None, Xla(), Xla(threads=2), Native(automatic=True), Vmap()])
+@pytest.mark.parametrize("engine", [None, Xla(), Xla(threads=2), Native(instead=Xla()), Vmap()])
 def test_functions_are_not_kept_alive(engine):
     """Nor what they close over: a loop over new functions would fill the memory."""
 

@@ -12,7 +12,7 @@ import jaxdyn
 from jaxdyn import Native, Xla, lanes
 
 N = 5
-ENGINES = [Xla(block=2), Xla(components=1), Xla(), Native(vectors=2, automatic=True)]
+ENGINES = [Xla(block=2), Xla(components=1), Xla(), Native(vectors=2, instead=Xla())]
 """Blocks that do not divide the lanes; arrays kept whole; all lanes at once; C."""
 
 X = jnp.linspace(0.2, 1.7, N * 6).reshape(N, 6)
