@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from jaxdyn import errors, methods
 from jaxdyn._version import __version__ as __version__
 from jaxdyn.about import About, Symbol
-from jaxdyn.analysis.dimension import kaplan_yorke_dimension
+from jaxdyn.analysis.correlation import correlation_dimension
+from jaxdyn.analysis.covariant import covariant_lyapunov_vectors
+from jaxdyn.analysis.dimension import kaplan_yorke_dimension, kaplan_yorke_estimate, pesin_entropy
+from jaxdyn.analysis.finite_time_lyapunov import finite_time_lyapunov
 from jaxdyn.analysis.fixed_points import FixedPoints, fixed_points
+from jaxdyn.analysis.indicators import chaos_indicators
 from jaxdyn.analysis.local import eigenvalues, jacobian, linearize
+from jaxdyn.analysis.local_lyapunov import local_lyapunov
 from jaxdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from jaxdyn.analysis.maximal_lyapunov import maximal_lyapunov
 from jaxdyn.analysis.nullclines import Nullclines, nullclines
 from jaxdyn.analysis.perturbation_growth import PerturbationGrowth, perturbation_growth
 from jaxdyn.analysis.power_method import PowerMethod, power_method
 from jaxdyn.analysis.qr_algorithm import QRAlgorithm, qr_algorithm
 from jaxdyn.analysis.stability import Stability, spectral_abscissa, spectral_radius, stability, stability_label
 from jaxdyn.analysis.transient import TransientGrowth, transient_growth
+from jaxdyn.analysis.zero_one import zero_one_test
 from jaxdyn.derived import Samples, driven, nth_iterate, samples
 from jaxdyn.engine.engines import Mosaic, Native, Vmap, Xla
 from jaxdyn.engine.explain import explain
@@ -67,26 +74,34 @@ __all__ = [
     "Tsit5",
     "Vmap",
     "Xla",
+    "chaos_indicators",
+    "correlation_dimension",
+    "covariant_lyapunov_vectors",
     "driven",
     "eigenvalues",
     "errors",
     "explain",
     "explore",
     "final_state",
+    "finite_time_lyapunov",
     "fixed_points",
     "flow",
     "frozen",
     "iterated_map",
     "jacobian",
     "kaplan_yorke_dimension",
+    "kaplan_yorke_estimate",
     "lanes",
     "linearize",
+    "local_lyapunov",
     "lyapunov_spectrum",
+    "maximal_lyapunov",
     "methods",
     "models",
     "nth_iterate",
     "nullclines",
     "perturbation_growth",
+    "pesin_entropy",
     "plot",
     "power_method",
     "qr_algorithm",
@@ -99,6 +114,7 @@ __all__ = [
     "sweep",
     "trajectory",
     "transient_growth",
+    "zero_one_test",
 ]
 
 

@@ -16,6 +16,7 @@ from jax import export
 
 import jaxdyn
 from jaxdyn._record import record, static
+from jaxdyn._types import matmul
 
 N_STEPS = 4
 SMALL = {"n": 4}
@@ -69,6 +70,36 @@ def largest_exponent(system: Any) -> Any:
     return jaxdyn.lyapunov_spectrum(system, n_steps=N_STEPS, n_transient=1, n_exponents=1, **step_of(system))
 
 
+def largest_of_one_vector(system: Any) -> Any:
+    return jaxdyn.maximal_lyapunov(system, n_steps=N_STEPS, n_transient=1, **step_of(system))
+
+
+def exponents_of_windows(system: Any) -> Any:
+    return jaxdyn.local_lyapunov(system, n_steps=N_STEPS, window=2, n_transient=1, n_exponents=1, **step_of(system))
+
+
+def exponents_of_start(system: Any) -> Any:
+    """With a power of the propagator's square for its directions: those of equal rates are left to rounding."""
+    found = jaxdyn.finite_time_lyapunov(system, n_steps=2, **step_of(system))
+    rows = jnp.exp(found.exponents)[:, None] * found.directions
+    return dataclasses.replace(found, directions=matmul(rows.T, rows))
+
+
+def indicators(system: Any) -> Any:
+    return jaxdyn.chaos_indicators(system, n_steps=N_STEPS, n_transient=1, running_every=2, **step_of(system))
+
+
+def covariant_vectors(system: Any) -> Any:
+    """Two segments, so that states are computed a second time."""
+    settings = {"n_steps": N_STEPS, "n_transient_forward": 1, "n_transient_backward": 2, "save_every": 2, "segment": 4}
+    return jaxdyn.covariant_lyapunov_vectors(system, **settings, **step_of(system))
+
+
+def is_small(system: Any) -> bool:
+    """A spectrum of all exponents compiles for long in many dimensions."""
+    return system.dim <= 4
+
+
 def breed(system: Any) -> Any:
     """Large perturbations: with tiny ones, rates are mostly the rounding of differences."""
     return jaxdyn.perturbation_growth(system, n_steps=N_STEPS, size=0.1, rescale_every=2, **step_of(system))
@@ -91,6 +122,11 @@ ANALYSES = [
     Analysis("linearize", jaxdyn.linearize),
     Analysis("fixed_points", find_fixed_points, has_isolated_points, heavy=True),
     Analysis("lyapunov_spectrum", largest_exponent, heavy=True),
+    Analysis("maximal_lyapunov", largest_of_one_vector, heavy=True),
+    Analysis("local_lyapunov", exponents_of_windows, heavy=True),
+    Analysis("finite_time_lyapunov", exponents_of_start, is_small, heavy=True),
+    Analysis("chaos_indicators", indicators, is_small, heavy=True),
+    Analysis("covariant_lyapunov_vectors", covariant_vectors, is_small, heavy=True),
     Analysis("perturbation_growth", breed, heavy=True),
     Analysis("transient_growth", grow_at_start, heavy=True),
 ]

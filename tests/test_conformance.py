@@ -4,6 +4,8 @@ import conformance
 import pytest
 
 
+# What an engine cannot run, eigenvalues for one, it hands on: told once a process, by whichever case comes first.
+@pytest.mark.filterwarnings("ignore:engine Native falls back to Xla:RuntimeWarning")
 @pytest.mark.parametrize(("name", "analysis"), conformance.cases())
 def test_jit_vmap_and_eager_agree_and_new_values_cost_no_retrace(name, analysis, x64):
     conformance.check_transformations(analysis, conformance.build(name))

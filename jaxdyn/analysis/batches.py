@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxdyn._types import Array, whole_number
 from jaxdyn.integrate import next_multiple
 
-__all__ = ["N_BATCHES", "batch_means", "number_of_intervals", "standard_error"]
+__all__ = ["N_BATCHES", "batch_means", "number_of_intervals", "standard_error", "transient_intervals"]
 
 # Batch means: 32 batches give the standard error itself a relative error of 1/sqrt(2*31) = 13 %, and
 # leave the batches long against the correlation time (Flegal & Jones 2010, Annals of Statistics 38, 1034).
@@ -37,3 +37,8 @@ def number_of_intervals(n: Any, name: str, every: int, name_of_every: str, *, le
         more = next_multiple(n, every)
         raise ValueError(f"{name}={n} must be a multiple of {name_of_every}={every}; use {name}={more}")
     return n // every
+
+
+def transient_intervals(n: Any, name: str, every: int, n_steps: int) -> int:
+    """Number of intervals of `qr_every` steps before a run of `n_steps`; by default a tenth of it, rounded down."""
+    return n_steps // 10 // every if n is None else number_of_intervals(n, name, every, "qr_every", least=0)

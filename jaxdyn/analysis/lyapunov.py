@@ -1,7 +1,6 @@
 """Lyapunov spectra by repeated orthonormalization of the tangent flow."""
 
 import functools
-import math
 import warnings
 
 import jax
@@ -9,12 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._record import detail, labelled, record
-from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, whole_number
-from jaxdyn.analysis.batches import N_BATCHES, number_of_intervals, standard_error
+from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, matmul, whole_number
+from jaxdyn.analysis.batches import N_BATCHES, number_of_intervals, standard_error, transient_intervals
 from jaxdyn.analysis.dimension import kaplan_yorke_dimension
 from jaxdyn.analysis.local import jacobian
 from jaxdyn.analysis.matrices import generic_frame
 from jaxdyn.analysis.orthonormal import orthonormalize
+from jaxdyn.analysis.tangent import (
+    CompensatedSum,
+    growth_spread,
+    lost_directions,
+    require_forward,
+    tangent_step,
+)
 from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.integrate import march, method_of, repeat, resolve_steps
 from jaxdyn.methods import Method
@@ -46,6 +52,18 @@ class LyapunovSpectrum:
     """Last state."""
     frame: Float[Array, "k dim"] = detail("exponent", "state")
     """Last orthonormal tangent vectors, one a row, in the order of the exponents."""
+
+    @property
+    def covariance(self) -> Float[Array, "*batch k k"]:
+        """Covariance matrix of the exponents from batch means: for the errors of sums of them; nan for few steps."""
+        sums, times = self.running * self.running_time[..., None], self.running_time
+        # The first estimate may hold steps that fill no batch: differences leave it out.
+        rates = jnp.diff(sums, axis=-2) / jnp.diff(times, axis=-1)[..., None]
+        n = rates.shape[-2]
+        if n < 2:
+            return jnp.full((*self.exponents.shape, self.exponents.shape[-1]), jnp.nan, sums.dtype)
+        departure = rates - jnp.mean(rates, axis=-2, keepdims=True)
+        return matmul(jnp.swapaxes(departure, -1, -2), departure) / ((n - 1) * (n + 1))
 
 
 def lyapunov_spectrum(
@@ -107,7 +125,8 @@ def lyapunov_spectrum(
     -----
     Transforms: jit, vmap, grad (memory O(n_steps) in reverse mode; gradients grow like exp(lambda_1 t)).
     Memory O(k dim). Float32 sums are compensated, so long runs do not lose digits. The frame starts from
-    a fixed generic orientation, so results do not depend on chance.
+    a fixed generic orientation, so results do not depend on chance. Chaotic orbits that stick to islands of regular
+    motion have larger errors than the batches show, see `maximal_lyapunov`.
 
     References
     ----------
@@ -120,8 +139,7 @@ def lyapunov_spectrum(
     >>> [round(float(e), 1) for e in spectrum.exponents]
     [0.4, -1.6]
     """
-    if dt is not None and is_concrete(dt) and np.any(np.asarray(dt) < 0):
-        raise ValueError(f"dt must be positive, got {dt}; exponents are rates of forward time")
+    require_forward(dt)
     n_steps, dt = resolve_steps(system, n_steps, None, dt)
     k = system.dim if n_exponents is None else n_exponents
     if not 1 <= k <= system.dim:
@@ -130,9 +148,7 @@ def lyapunov_spectrum(
         raise ValueError(f"sum_check needs all {system.dim} exponents, got n_exponents={k}; leave n_exponents out")
     qr_every = whole_number(qr_every, "qr_every")
     n_intervals = number_of_intervals(n_steps, "n_steps", qr_every, "qr_every", least=1)
-    n_first = n_steps // 10 // qr_every
-    if n_transient is not None:
-        n_first = number_of_intervals(n_transient, "n_transient", qr_every, "qr_every", least=0)
+    n_first = transient_intervals(n_transient, "n_transient", qr_every, n_steps)
     counts = (n_first, n_intervals, qr_every, whole_number(k, "n_exponents"))
     result = _spectrum(system, method_of(system, method), dt, counts, sum_check)
     if is_concrete(result.status) and np.any(np.asarray(result.status) == Status.QR_INTERVAL):
@@ -152,25 +168,10 @@ class _Tangent:
     i: Int[Array, ""]
     x: Array
     frame: Array
-    growth: "_Sum"
-    volume: "_Sum"
+    growth: CompensatedSum
+    volume: CompensatedSum
     spread: Array
     """Largest difference of log-growth between vectors in one interval: the frame's conditioning."""
-
-
-@record
-class _Sum:
-    """Compensated sum (Kahan 1965): `lost` holds what rounding took away."""
-
-    total: Array
-    lost: Array
-
-    def add(self, value: Array) -> "_Sum":
-        corrected = value - self.lost
-        total = self.total + corrected
-        # An infinite total (a superstable orbit) must not turn into nan through inf - inf.
-        lost = jnp.where(jnp.isfinite(total), (total - self.total) - corrected, 0)
-        return _Sum(total, lost)
 
 
 @functools.partial(jax.jit, static_argnames=("counts", "sum_check"))
@@ -211,21 +212,14 @@ def _interval(system: System, method: Method, dt: Array, qr_every: int, sum_chec
     """`qr_every` steps of state and frame, then one orthonormalization."""
 
     def step(c: _Tangent) -> _Tangent:
-        t = system.time(0, dt, c.i)
-
-        rhs = system.during_step(t)
-
-        def advance(x: Array) -> Array:
-            return method.step(rhs, t, x, dt, method.init(rhs, t, x)).x
-
-        x, push = jax.linearize(advance, c.x)
-        volume = c.volume.add(_volume_growth(system, t, c.x)) if sum_check else c.volume
-        return _Tangent(c.i + 1, x, jax.vmap(push)(c.frame), c.growth, volume, c.spread)
+        x, frame = tangent_step(system, method, 0, dt, c.i, c.x, c.frame)
+        volume = c.volume.add(_volume_growth(system, system.time(0, dt, c.i), c.x)) if sum_check else c.volume
+        return _Tangent(c.i + 1, x, frame, c.growth, volume, c.spread)
 
     c = repeat(step, c, qr_every)
     frame, r = orthonormalize(c.frame)
     log_growth = jnp.log(jnp.diagonal(r))
-    spread = jnp.maximum(c.spread, jnp.max(log_growth) - jnp.min(log_growth)) if len(log_growth) > 1 else c.spread
+    spread = jnp.maximum(c.spread, growth_spread(log_growth)) if len(log_growth) > 1 else c.spread
     return _Tangent(c.i, c.x, frame, c.growth.add(log_growth), c.volume, spread)
 
 
@@ -247,10 +241,8 @@ def _mean_volume_growth(system: System, dt: Array, start: _Tangent, end: _Tangen
 
 
 def _fresh(i: Array, x: Array, frame: Array) -> _Tangent:
-    def zero(*shape: int) -> _Sum:
-        return _Sum(jnp.zeros(shape, x.dtype), jnp.zeros(shape, x.dtype))
-
-    return _Tangent(i, x, frame, zero(len(frame)), zero(), jnp.zeros((), x.dtype))
+    growth, volume = (CompensatedSum.zero(shape, x.dtype) for shape in ((len(frame),), ()))
+    return _Tangent(i, x, frame, growth, volume, jnp.zeros((), x.dtype))
 
 
 def _neutral_as_zero(exponents: Array, std_error: Array) -> Array:
@@ -261,7 +253,6 @@ def _neutral_as_zero(exponents: Array, std_error: Array) -> Array:
 
 
 def _status(end: _Tangent, exponents: Array) -> Array:
-    lost = end.spread > -0.5 * math.log(jnp.finfo(end.spread.dtype).eps)
     finite = jnp.all(jnp.isfinite(end.x)) & ~jnp.any(jnp.isnan(exponents))
-    code = jnp.where(lost, int(Status.QR_INTERVAL), int(Status.OK))
+    code = jnp.where(lost_directions(end.spread), int(Status.QR_INTERVAL), int(Status.OK))
     return jnp.where(finite, code, int(Status.NON_FINITE)).astype(jnp.int8)

@@ -8,7 +8,7 @@ from jax import lax
 
 from jaxdyn._types import Array, Float
 
-__all__ = ["cholesky", "gram_schmidt", "householder", "orthonormalize", "solve_least_squares"]
+__all__ = ["cholesky", "full_product", "gram_schmidt", "householder", "orthonormalize", "solve_least_squares"]
 
 # Up to this many vectors the loop over columns is unrolled: under vmap it is elementwise code over
 # all lanes, tens of times faster than one LAPACK call a lane, and it needs no kernel on a GPU.
@@ -79,13 +79,13 @@ def cholesky(vectors: Array) -> tuple[Array, Array]:
     q, r = q / jnp.where(length > 0, length, 1), jnp.diag((scale * length)[:, 0])
     # What the sums of n products may be wrong by, for rows of length 1: their shift.
     for shift in (11 * n * jnp.finfo(vectors.dtype).eps, 0.0, 0.0):
-        lower = jnp.linalg.cholesky(_product(q, q.T) + shift * jnp.eye(k, dtype=q.dtype))
+        lower = jnp.linalg.cholesky(full_product(q, q.T) + shift * jnp.eye(k, dtype=q.dtype))
         q = lax.linalg.triangular_solve(lower, q, left_side=True, lower=True)
-        r = _product(lower.T, r)
+        r = full_product(lower.T, r)
     return q, r
 
 
-def _product(a: Array, b: Array) -> Array:
+def full_product(a: Array, b: Array) -> Array:
     """Matrix product in full precision, whatever the user allows the dynamics: directions hang on it."""
     return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
 
@@ -94,7 +94,7 @@ def solve_least_squares(matrix: Float[Array, "m n"], rhs: Float[Array, " m"]) ->
     """Minimize |matrix @ x - rhs| for a matrix of full column rank, by QR and back substitution."""
     n = matrix.shape[1]
     q, r = orthonormalize(matrix.T)
-    y = _product(q, rhs)
+    y = full_product(q, rhs)
     if n > UNROLLED:
         return jnp.linalg.solve(r, y)
     x: list[Array] = []

@@ -1,7 +1,6 @@
 """Growth of perturbations of finite size: breeding and the two-trajectory method, beside the tangent flow."""
 
 import functools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from jaxdyn.analysis.batches import batch_means, number_of_intervals, standard_e
 from jaxdyn.analysis.matrices import float_array, generic_frame
 from jaxdyn.analysis.orthonormal import orthonormalize
 from jaxdyn.analysis.scaling import refuse_dependent, scaled_rows
+from jaxdyn.analysis.tangent import advance, growth_spread, lost_directions, tangent_step
 from jaxdyn.errors import Status
 from jaxdyn.integrate import march, method_of, repeat, resolve_steps
 from jaxdyn.methods import Method
@@ -215,14 +215,8 @@ def _interval(system: System, method: Method, dt: Array, size: Array, every: int
     """`every` steps of all trajectories and tangent vectors, then one orthonormalization of each set."""
 
     def step(c: _Bundle) -> _Bundle:
-        t = system.time(0, dt, c.i)
-        rhs = system.during_step(t)
-
-        def advance(x: Array) -> Array:
-            return method.step(rhs, t, x, dt, method.init(rhs, t, x)).x
-
-        x, push = jax.linearize(advance, c.x)
-        near, frame = jax.vmap(advance)(c.near), jax.vmap(push)(c.frame)
+        x, frame = tangent_step(system, method, 0, dt, c.i, c.x, c.frame)
+        near = jax.vmap(advance(system, method, 0, dt, c.i))(c.near)
         return _Bundle(c.i + 1, x, near, frame, c.growth, c.tangent_growth, c.lost)
 
     c = repeat(step, c, every)
@@ -231,7 +225,5 @@ def _interval(system: System, method: Method, dt: Array, size: Array, every: int
     length = jnp.diagonal(r)
     rounding = ROUNDINGS * jnp.finfo(length.dtype).eps * jnp.max(jnp.abs(c.x))
     growth, tangent_growth = jnp.log(length / size), jnp.log(jnp.diagonal(tangent_r))
-    # As in `lyapunov_spectrum`: directions that grew this differently are parallel to rounding before they are parted.
-    spread = jnp.max(tangent_growth) - jnp.min(tangent_growth) > -0.5 * math.log(jnp.finfo(length.dtype).eps)
-    lost = c.lost | spread | jnp.any(length <= rounding)
+    lost = c.lost | lost_directions(growth_spread(tangent_growth)) | jnp.any(length <= rounding)
     return _Bundle(c.i, c.x, c.x[None, :] + size * directions, frame, growth, tangent_growth, lost)

@@ -77,7 +77,7 @@ class Native:
     vectors: int | None = None
     """Vectors of 16 lanes, 8 in float64, that go through a loop together; by default 1 to 4, more for shorter loops."""
     components: int | None = None
-    """Components of the largest array that is taken apart; by default 64."""
+    """Components of the largest array that is taken apart; by default 128."""
     threads: int | None = None
     """Threads that share the lanes of a loop; by default one a core."""
     instead: "Xla | Vmap | None" = dataclasses.field(default=None, repr=False)

@@ -1,7 +1,7 @@
 """The library of systems. Each name in `REGISTRY` is a factory: `models.lorenz63(rho=28)` gives a fresh system."""
 
 from jaxdyn.models._model import Model, describe
-from jaxdyn.models.chaotic_flows import lorenz63, lorenz96, rossler
+from jaxdyn.models.chaotic_flows import henon_heiles, lorenz63, lorenz96, rossler
 from jaxdyn.models.chaotic_maps import henon, ikeda, logistic, standard_map
 from jaxdyn.models.learners import (
     multiplicative_map,
@@ -27,6 +27,7 @@ __all__ = [
     "hebbian_pair",
     "hebbian_pair_fast",
     "henon",
+    "henon_heiles",
     "hodgkin_huxley",
     "ikeda",
     "kuramoto",
@@ -61,6 +62,7 @@ REGISTRY: dict[str, Model] = {
         hebbian_pair,
         hebbian_pair_fast,
         henon,
+        henon_heiles,
         hodgkin_huxley,
         ikeda,
         kuramoto,

@@ -10,7 +10,7 @@ from jaxdyn.about import About, Symbol
 from jaxdyn.models._model import Ingredients, model
 from jaxdyn.system import flow
 
-__all__ = ["lorenz63", "lorenz96", "rossler"]
+__all__ = ["henon_heiles", "lorenz63", "lorenz96", "rossler"]
 
 
 def _lorenz63(t: Any, s: Array, p: dict[str, Array]) -> Any:
@@ -83,6 +83,45 @@ rossler = model(
         ),
         dt=0.025,
         transient=300.0,
+        duration=5000.0,
+    ),
+)
+
+
+def _henon_heiles(t: Any, s: Array, p: dict[str, Array]) -> Any:
+    x, y, u, v = s
+    return u, v, -x - 2 * p["coupling"] * x * y, -y - p["coupling"] * (x * x - y * y)
+
+
+henon_heiles = model(
+    flow,
+    _henon_heiles,
+    About(
+        name="henon_heiles",
+        title="Hénon-Heiles system, a star in the plane of a galaxy",
+        equations=(
+            "x' = u",
+            "y' = v",
+            "u' = -x - 2 coupling x y",
+            "v' = -y - coupling (x^2 - y^2)",
+        ),
+        states=(
+            Symbol("x", "first coordinate", default=0.0, range=(-1.0, 1.0)),
+            Symbol("y", "second coordinate, along an axis of symmetry", default=-0.25, range=(-1.0, 1.0)),
+            Symbol("u", "momentum of x", default=0.42081, range=(-1.0, 1.0)),
+            Symbol("v", "momentum of y", default=0.0, range=(-1.0, 1.0)),
+        ),
+        params=(Symbol("coupling", "strength of the cubic terms: 0 gives two harmonic oscillators", default=1.0),),
+        source="Hénon and Heiles 1964, Astronomical Journal 69, 73-79, doi:10.1086/109234",
+        known=(
+            "energy (u^2 + v^2 + x^2 + y^2) / 2 + coupling (x^2 y - y^3 / 3) is constant; volume is preserved",
+            "fixed points: the origin, and three saddles at distance 1 / coupling with energy 1 / (6 coupling^2), "
+            "above which orbits escape",
+            "the start is chaotic at the default energy 1/8: exponents +-0.0453(7), 0, 0",
+            "same x, y and v: +-0.1268(8) at energy 1/6 (u = 0.5103); regular at energy 1/12 (u = 0.3062)",
+        ),
+        dt=0.05,
+        transient=0.0,
         duration=5000.0,
     ),
 )

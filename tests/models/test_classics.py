@@ -53,6 +53,33 @@ def test_rossler_fixed_points_and_divergence():
         same(jnp.trace(jacobian(system, point)), 0.2 - 5.7 + 0.2 * z, scale=6)
 
 
+@pytest.mark.parametrize("coupling", [1.0, 0.3])
+def test_henon_heiles_energy_saddles_and_symmetry(coupling):
+    system = models.henon_heiles(coupling=coupling)
+
+    def energy(s):
+        x, y, u, v = s
+        return (u * u + v * v + x * x + y * y) / 2 + coupling * (x * x * y - y**3 / 3)
+
+    turn = np.array([[-1, -np.sqrt(3)], [np.sqrt(3), -1]]) / 2
+    both = np.kron(np.eye(2), turn)
+    for s in np.random.default_rng(0).uniform(-1, 1, (5, 4)):
+        same(jax.grad(energy)(s) @ system(0.0, s), 0, scale=10)
+        same(system(0.0, both @ s), both @ system(0.0, s), scale=10)  # three axes of symmetry
+    same(jnp.trace(jacobian(system, [0.1, 0.2, 0.3, 0.4])), 0)
+    for place in ([0.0, 1.0], [np.sqrt(0.75), -0.5], [-np.sqrt(0.75), -0.5]):
+        point = jnp.array([*place, 0.0, 0.0]) / coupling
+        same(system(0.0, point), 0, scale=10)
+        same(energy(point), 1 / (6 * coupling**2))
+        # The potential has curvatures -1 and 3 there.
+        same(eigenvalues(system, point), [1, 1j * np.sqrt(3), -1j * np.sqrt(3), -1], scale=10)
+
+
+def test_the_default_start_of_henon_heiles_has_energy_one_eighth():
+    x, y, u, v = models.henon_heiles().x0
+    assert abs((u * u + v * v + x * x + y * y) / 2 + x * x * y - y**3 / 3 - 1 / 8) < 1e-5  # u has five digits
+
+
 @pytest.mark.parametrize("n", [4, 5, 40])
 def test_lorenz96_divergence_and_energy(n):
     system = models.lorenz96(n=n, F=0.0)
