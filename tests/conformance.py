@@ -19,7 +19,7 @@ from jaxdyn._record import record, static
 from jaxdyn._types import matmul
 
 N_STEPS = 4
-SMALL = {"n": 4}
+SMALL = {"n": 4, "points": 6}
 """Sizes of models that come in any size."""
 
 MODELS = {

@@ -18,7 +18,7 @@ LAYERS = [
     ["jaxdyn.engine"],
     ["jaxdyn.methods"],
     ["jaxdyn.integrate"],
-    ["jaxdyn.derived", "jaxdyn.subsystems"],
+    ["jaxdyn.derivatives", "jaxdyn.derived", "jaxdyn.subsystems"],
     ["jaxdyn.analysis.orthonormal", "jaxdyn.analysis.local", "jaxdyn.analysis.stability", "jaxdyn.analysis.starts"],
     ["jaxdyn.analysis"],
     ["jaxdyn.learning"],

@@ -3,6 +3,7 @@
 from jaxdyn.models._model import Model, describe
 from jaxdyn.models.chaotic_flows import henon_heiles, lorenz63, lorenz96, rossler
 from jaxdyn.models.chaotic_maps import henon, ikeda, logistic, standard_map
+from jaxdyn.models.delay_lines import mackey_glass
 from jaxdyn.models.learners import (
     multiplicative_map,
     two_learner_descent,
@@ -38,6 +39,7 @@ __all__ = [
     "logistic",
     "lorenz63",
     "lorenz96",
+    "mackey_glass",
     "morris_lecar",
     "multiplicative_map",
     "random_rnn",
@@ -73,6 +75,7 @@ REGISTRY: dict[str, Model] = {
         logistic,
         lorenz63,
         lorenz96,
+        mackey_glass,
         morris_lecar,
         multiplicative_map,
         random_rnn,

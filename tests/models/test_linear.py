@@ -36,6 +36,15 @@ def test_eigenvalues_of_the_map(matrix, expected):
     np.testing.assert_allclose(jaxdyn.eigenvalues(linear_map(A=matrix)), expected, atol=5e-11)
 
 
+@pytest.mark.parametrize("a", [-1.2, -1.0, -0.5, 0.5, 1.0, 1.2])
+def test_one_dimension_grows_with_its_eigenvalue_and_alternates_where_that_is_negative(a):
+    """x(n) = a^n x(0), one rounding a step; the origin stays put whatever a is."""
+    n = np.arange(41)
+    run = jaxdyn.trajectory(linear_map(A=[[a]], x0=[0.3]), n_steps=40)
+    np.testing.assert_allclose(run.x[:, 0], 0.3 * float(a) ** n, rtol=50 * np.finfo(float).eps)
+    assert not jaxdyn.final_state(linear_map(A=[[a]], x0=[0.0]), n_steps=40).x[0]
+
+
 def test_normality():
     """The second matrix is not normal: its norm 0.5389025383 exceeds its spectral radius 0.4."""
     jacobians = [np.asarray(jaxdyn.jacobian(linear_map(A=matrix))) for matrix in (A, SKEWED, ROTATION)]

@@ -27,7 +27,7 @@ def test_the_library_is_complete():
         *("fitzhugh_nagumo", "morris_lecar", "wilson_cowan", "hodgkin_huxley"),
         *("two_learner_flow", "two_learner_descent", "vector_learner_flow", "vector_learner_descent"),
         *("multiplicative_map", "linear_map", "linear_flow", "line_attractor", "line_attractor_flow"),
-        *("hebbian_pair", "hebbian_pair_fast", "random_rnn", "random_rnn_map"),
+        *("hebbian_pair", "hebbian_pair_fast", "random_rnn", "random_rnn_map", "mackey_glass"),
     }
     assert callable(models.feedforward) and callable(models.two_learner_error)
     assert "feedforward" not in REGISTRY and "two_learner_error" not in REGISTRY
