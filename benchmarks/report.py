@@ -26,6 +26,7 @@ NAMES = {
     "lorenz96-40": "Lorenz 96, 40 sites, RK4",
     "logistic": "logistic map",
     "spectrum": "Lorenz, full spectrum, orthonormalized every step",
+    "points": "Lorenz, full spectrum at 4096 values of rho, against libraries for it",
     "largest": "64 networks of 500 neurons, largest exponent",
     "few": "64 networks of 500 neurons, four largest exponents",
     "learning rates": "gradient descent of two learners",

@@ -68,7 +68,7 @@ def table(result: Mapping[str, Any]) -> str:
 def environment() -> dict[str, Any]:
     """Where the numbers were measured."""
     packages = ("jaxdyn", "jax", "jaxlib", "numpy", "diffrax", "equinox", "optax")
-    rivals = ("numba", "lyapax", "jitcode", "heyoka")
+    rivals = ("numba", "lyapax", "jitcode", "pynamicalsys", "heyoka")
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "device": jax.devices()[0].device_kind,

@@ -44,6 +44,8 @@ CAPTIONS = {
     "multiplicative_map": "Two quantities that both die out; Euler's spiral beside the closed orbit of the flow.",
     "learner_cycles": "The run at 2.001 on its way to a 2-cycle; orbits over the rate at two penalties.",
     "learner_exponents": "Largest Lyapunov exponent over both rates: agreement, cycles, chaos, divergence.",
+    "network_chaos": "Density of all exponents; the largest, dimension and entropy over the gain, beside known values.",
+    "lorenz_errors": "Two exponents and the dimension over the Rayleigh number with bands of their standard errors.",
 }
 """One sentence for each figure, by the name of its file."""
 

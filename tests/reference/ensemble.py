@@ -57,7 +57,7 @@ def ensemble(system: Any, starts: np.ndarray, **settings: Any) -> Ensemble:
 
     lanes = jaxdyn.raise_if_failed(run(starts))
     values = np.asarray(lanes.exponents)
-    bias = 0.0 if lanes.sum_check is None else float(np.abs(np.mean(lanes.sum_check)))
+    bias = 0.0 if lanes.checks is None else float(np.abs(np.mean(lanes.checks.sum)))
     return Ensemble(values.mean(axis=0), standard_error(values), bias, lanes)
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ensemble import assert_agrees, scattered_starts, standard_error
+from ensemble import assert_agrees, load, scattered_starts, standard_error
 
 import jaxdyn
 from jaxdyn import models
@@ -35,16 +35,24 @@ class Case:
     make: Any
     mean: float
     error: float
-    below: dict[float, float]
-    digit: float = 0.0
-    """Last digit in which the parts are given."""
+    below: dict[float, tuple[float, float]]
+    """Part of the time below an angle, and the last digit that it is given in."""
 
 
+SYSTEMS = {
+    "Henon": models.henon,
+    "Lozi map": lozi,
+    "Ikeda": models.ikeda,
+    "standard map, k = 5": lambda: models.standard_map(k=5.0, x0=[0.1, 6.0]),
+}
 CASES = {
-    "henon": Case(models.henon, 0.94118, 0.00009, {0.1: 0.02445, 0.01: 0.00243}, 1e-5),
-    "lozi": Case(lozi, 0.94226, 0.00011, {0.5614: 0.0}),
-    "ikeda": Case(models.ikeda, 0.91648, 0.00013, {0.1: 0.0480}, 1e-4),
-    "standard": Case(lambda: models.standard_map(k=5.0, x0=[0.1, 6.0]), 0.8016, 0.0002, {0.1: 0.0445}, 1e-4),
+    entry["name"]: Case(
+        SYSTEMS[entry["name"]],
+        entry["mean"],
+        entry["error"],
+        {limit: (part, 10.0**-digits if part else 0.0) for limit, part, digits in entry["below"]},
+    )
+    for entry in load("covariant_angles")["maps"]
 }
 
 
@@ -73,9 +81,9 @@ def test_angles(name: str) -> None:
     # An angle at the edge of a bin may fall to either side.
     assert np.abs(counts - np.asarray(got.angle_histogram)).sum() <= 2
     assert_agrees(angles.mean(), standard_error(angles.mean(axis=1)), case.mean, case.error)
-    for limit, part in case.below.items():
+    for limit, (part, digit) in case.below.items():
         parts = (angles < limit).mean(axis=1)
-        assert abs(parts.mean() - part) <= 3 * standard_error(parts) + case.digit / 2, f"P(angle < {limit})"
+        assert abs(parts.mean() - part) <= 3 * standard_error(parts) + digit / 2, f"P(angle < {limit})"
 
 
 def test_median_of_henon() -> None:
