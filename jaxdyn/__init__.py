@@ -26,7 +26,9 @@ from jaxdyn.analysis.power_method import PowerMethod, power_method
 from jaxdyn.analysis.qr_algorithm import QRAlgorithm, qr_algorithm
 from jaxdyn.analysis.stability import Stability, spectral_abscissa, spectral_radius, stability, stability_label
 from jaxdyn.analysis.transient import TransientGrowth, transient_growth
+from jaxdyn.analysis.until import StdError
 from jaxdyn.analysis.zero_one import zero_one_test
+from jaxdyn.derivatives import with_jacobian, with_jvp
 from jaxdyn.derived import Samples, driven, nth_iterate, samples
 from jaxdyn.engine.engines import Mosaic, Native, Vmap, Xla
 from jaxdyn.engine.explain import explain
@@ -67,6 +69,7 @@ __all__ = [
     "Samples",
     "Stability",
     "Status",
+    "StdError",
     "Symbol",
     "System",
     "Trajectory",
@@ -114,6 +117,8 @@ __all__ = [
     "sweep",
     "trajectory",
     "transient_growth",
+    "with_jacobian",
+    "with_jvp",
     "zero_one_test",
 ]
 

@@ -18,14 +18,18 @@ def static(**kwargs: Any) -> Any:
     return dataclasses.field(metadata={"static": True}, **kwargs)
 
 
-def labelled(*dims: str, **kwargs: Any) -> Any:
-    """Array field whose axes carry these names in a sweep's data set."""
-    return dataclasses.field(metadata={"dims": dims}, **kwargs)
+def labelled(*dims: str, words: str = "", unit: str = "", **kwargs: Any) -> Any:
+    """Array field whose axes carry these names in a sweep's data set; what it is in words, and its unit.
+
+    A unit is that of the quantity ("rad") or one of three that depend on the system: "time", "rate" (1/time, of a map
+    1/step), "entry" (of a Jacobian: 1/time, of a map none).
+    """
+    return dataclasses.field(metadata={"dims": dims, "words": words, "unit": unit}, **kwargs)
 
 
-def detail(*dims: str, **kwargs: Any) -> Any:
+def detail(*dims: str, words: str = "", unit: str = "", **kwargs: Any) -> Any:
     """Labelled field that a sweep drops unless it is asked for, because it is large."""
-    return dataclasses.field(metadata={"dims": dims, "detail": True}, **kwargs)
+    return dataclasses.field(metadata={"dims": dims, "words": words, "unit": unit, "detail": True}, **kwargs)
 
 
 def coordinate(*dims: str, **kwargs: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FailedLanesError", "JaxdynWarning", "Status", "raise_if_failed"]
+__all__ = ["FailedCheck", "FailedLanesError", "JaxdynWarning", "Status", "raise_if_failed"]
 
 
 class Status(enum.IntEnum):
@@ -24,7 +24,20 @@ class Status(enum.IntEnum):
     CAPACITY = 3
     """More results were found than the record can hold."""
     NOT_CONVERGED = 4
-    """An iteration ended before it reached its tolerance."""
+    """An iteration, or a run with `until`, ended before it reached its tolerance."""
+
+
+class FailedCheck(enum.IntFlag):
+    """Checks of a Lyapunov spectrum that did not pass; `checks.verdict` holds their sum as int8, 0 if all did."""
+
+    SUM = 1
+    """The exponents do not add up to the mean divergence: `dt` (or `qr_every`) is too large for these error bars."""
+    ZERO = 2
+    """A flow without fixed point has no exponent 0: the derivative of its field is wrong, or the run too short."""
+    PAIRING = 4
+    """Exponents of a Hamiltonian system do not come in pairs of opposite sign: it is none, or the run is too short."""
+    DERIVATIVE = 8
+    """JAX's derivative of the field differs from difference quotients: look at its `custom_jvp`."""
 
 
 _ADVICE = {
@@ -32,7 +45,7 @@ _ADVICE = {
     Status.NON_FINITE: "use a smaller dt, another x0, or other parameters",
     Status.QR_INTERVAL: "lower qr_every or dt, or use float64; in perturbation_growth lower rescale_every, raise size",
     Status.CAPACITY: "raise max_points",
-    Status.NOT_CONVERGED: "allow more iterations or a larger tolerance",
+    Status.NOT_CONVERGED: "allow more iterations or steps, or a larger tolerance",
 }
 
 

@@ -47,7 +47,7 @@ class Trajectory:
     """
 
     t: Shaped[Array, "*time"] = coordinate("time")
-    x: Shaped[Array, "*time dim"] = labelled("time", "state")
+    x: Shaped[Array, "*time dim"] = labelled("time", "state", words="state")
     status: Int[Array, ""] = labelled()
 
 

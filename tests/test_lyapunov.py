@@ -120,9 +120,9 @@ def test_sums_equal_the_mean_divergence(x64):
     """A constant divergence is met by the exponents to the order of the step, and by the check's average exactly."""
     # Three states by unrolled Gram-Schmidt, twelve by Householder QR.
     for system, divergence in ((models.lorenz63(), -41 / 3), (models.lorenz96(n=12), -12.0)):
-        run = lyapunov_spectrum(system, dt=0.01, n_steps=2_000, sum_check=True)
+        run = lyapunov_spectrum(system, dt=0.01, n_steps=2_000, checks=True)
         assert abs(float(run.exponents.sum()) - divergence) < 1e-3
-        np.testing.assert_allclose(run.exponents.sum() - run.sum_check, divergence, rtol=1e-12)
+        np.testing.assert_allclose(run.exponents.sum() - run.checks.sum, divergence, rtol=1e-12)
 
 
 def test_the_sum_converges_with_the_order_of_the_method(x64):
@@ -131,8 +131,8 @@ def test_the_sum_converges_with_the_order_of_the_method(x64):
     system = models.van_der_pol()
 
     def check(n):
-        run = lyapunov_spectrum(system, dt=period / n, n_steps=2 * n, n_transient=10 * n, sum_check=True)
-        return abs(float(run.sum_check))
+        run = lyapunov_spectrum(system, dt=period / n, n_steps=2 * n, n_transient=10 * n, checks=True)
+        return abs(float(run.checks.sum))
 
     order = np.log2(check(100) / check(200))
     assert 3.7 < order < 5.3
@@ -144,8 +144,8 @@ def test_the_mean_divergence_counts_the_ends_half(x64):
     @jax.jit
     @jax.vmap
     def field_integral(dt):
-        run = lyapunov_spectrum(models.van_der_pol(), dt=dt, n_steps=50, n_transient=50, sum_check=True)
-        return run.exponents.sum() - run.sum_check
+        run = lyapunov_spectrum(models.van_der_pol(), dt=dt, n_steps=50, n_transient=50, checks=True)
+        return run.exponents.sum() - run.checks.sum
 
     def mean_divergence(x, weights):
         return weights @ (1 - x**2) / weights.sum()
@@ -159,21 +159,21 @@ def test_the_mean_divergence_counts_the_ends_half(x64):
 @pytest.mark.parametrize("name", ["henon", "ikeda", "standard_map"])
 def test_maps_with_a_constant_determinant_meet_it_to_rounding(name, x64):
     system = getattr(models, name)()
-    spectrum = lyapunov_spectrum(system, n_steps=3_000, sum_check=True)
+    spectrum = lyapunov_spectrum(system, n_steps=3_000, checks=True)
     expected = {"henon": np.log(0.3), "ikeda": 2 * np.log(0.9), "standard_map": 0.0}[name]
     np.testing.assert_allclose(spectrum.exponents.sum(), expected, rtol=0, atol=20 * EPS)
-    np.testing.assert_allclose(spectrum.sum_check, 0, rtol=0, atol=20 * EPS)
+    np.testing.assert_allclose(spectrum.checks.sum, 0, rtol=0, atol=20 * EPS)
 
 
 def test_networks_meet_their_mean_divergence(x64):
     """The divergence -n + g sum J_ii (1 - tanh^2 x_i) varies along the orbit; 32 states use Householder QR."""
     flow = lyapunov_spectrum(
-        models.random_rnn(n=32, g=4.0), dt=0.05, n_steps=640, n_transient=200, qr_every=4, sum_check=True
+        models.random_rnn(n=32, g=4.0), dt=0.05, n_steps=640, n_transient=200, qr_every=4, checks=True
     )
-    assert abs(float(flow.sum_check)) < 1e-3 * 32
+    assert abs(float(flow.checks.sum)) < 1e-3 * 32
     assert abs(float(flow.exponents.sum()) + 32) > 1e-3  # it is not -n
-    mapped = lyapunov_spectrum(models.random_rnn_map(n=12, g=1.5), n_steps=320, n_transient=64, sum_check=True)
-    np.testing.assert_allclose(mapped.sum_check, 0, rtol=0, atol=1e-11)
+    mapped = lyapunov_spectrum(models.random_rnn_map(n=12, g=1.5), n_steps=320, n_transient=64, checks=True)
+    np.testing.assert_allclose(mapped.checks.sum, 0, rtol=0, atol=1e-11)
 
 
 def test_a_hamiltonian_flow_has_pairs(x64):

@@ -69,9 +69,9 @@ def test_the_warning_is_kept_inside_jit(x64):
 @pytest.mark.filterwarnings("ignore::jaxdyn.errors.JaxdynWarning")
 def test_the_sum_exposes_lost_directions(x64):
     """Lorenz with an interval of 4 time units: exp(4 * 15.5) exceeds what a frame can hold."""
-    run = lyapunov_spectrum(models.lorenz63(), dt=0.01, n_steps=8_000, n_transient=800, qr_every=400, sum_check=True)
+    run = lyapunov_spectrum(models.lorenz63(), dt=0.01, n_steps=8_000, n_transient=800, qr_every=400, checks=True)
     assert run.status == Status.QR_INTERVAL
-    assert abs(float(run.sum_check)) > 0.1
+    assert abs(float(run.checks.sum)) > 0.1
 
 
 def test_a_diverging_orbit_is_reported_and_harms_no_other_lane(x64):
@@ -107,7 +107,7 @@ def test_a_superstable_orbit_has_minus_infinity(x64):
         ({"qr_every": 10, "n_transient": 5}, "n_transient=5 must be a multiple of qr_every=10; use n_transient=10"),
         ({"n_transient": -1}, "n_transient must be a whole number of at least 0"),
         ({"n_steps": 0}, "n_steps must be a whole number of at least 1"),
-        ({"sum_check": True, "n_exponents": 2}, "sum_check needs all 3 exponents, got n_exponents=2"),
+        ({"checks": True, "n_exponents": 2}, "checks need all 3 exponents, got n_exponents=2"),
         ({"dt": -0.01}, "dt must be positive, got -0.01"),
     ],
 )

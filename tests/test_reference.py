@@ -68,7 +68,7 @@ def test_spectra_of_autonomous_flows(name):
     dt, n_steps, n_transient, every = AUTONOMOUS[name]
     system = system_of(entry)
     starts = scattered_starts(system, every=every, dt=dt)
-    got = ensemble(system, starts, dt=dt, n_steps=n_steps, n_transient=n_transient, sum_check=True)
+    got = ensemble(system, starts, dt=dt, n_steps=n_steps, n_transient=n_transient, checks=True)
     check_flow(entry, got)
     if "kaplan_yorke" in entry:
         check_dimension(entry, got)
@@ -85,7 +85,7 @@ def test_spectra_of_driven_flows(name):
     system = system_of(entry)
     starts = scattered_starts(system, every=per_period, dt=dt)
     counts = {"n_steps": periods * per_period, "n_transient": before * per_period}
-    check_flow(entry, ensemble(system, starts, dt=dt, sum_check=True, **counts))
+    check_flow(entry, ensemble(system, starts, dt=dt, checks=True, **counts))
 
 
 @pytest.mark.slow
@@ -114,7 +114,7 @@ def test_spectrum_of_five_lorenz96_sites():
     entry = FLOWS["Lorenz-96, 5 sites"]
     system = models.lorenz96(n=5, **entry["parameters"])
     starts = scattered_starts(system, every=97, dt=0.02, n_lanes=32)
-    got = ensemble(system, starts, dt=0.02, n_steps=20_000, n_transient=1_000, qr_every=5, sum_check=True)
+    got = ensemble(system, starts, dt=0.02, n_steps=20_000, n_transient=1_000, qr_every=5, checks=True)
     check_flow(entry, got)
     check_dimension(entry, got)
 

@@ -51,6 +51,22 @@ def test_two_rates_closed_form(x64):
     assert float(growth.largest_amplification) > 2.4
 
 
+@pytest.mark.parametrize(
+    ("matrix", "discrete", "time"),
+    [
+        ([[-0.5, 9.0], [0.0, -2.0]], False, 2.0),
+        ([[-0.1, 3.0], [-3.0, -0.1]], False, 10.0),
+        ([[0.5, 9.0], [0.0, -0.25]], True, 1 / np.log(2)),
+        ([[0.0, 1.0], [-1.0, 0.0]], False, np.inf),
+        ([[0.2, 0.0], [0.0, -1.0]], False, np.inf),
+        ([[-1.5, 0.0], [0.0, 0.1]], True, np.inf),
+    ],
+)
+def test_return_time_is_that_of_the_slowest_direction(matrix, discrete, time, x64):
+    growth = transient_growth(matrix, times=[0, 1], discrete=discrete)
+    np.testing.assert_allclose(growth.return_time, time, rtol=20 * EPS)
+
+
 NORMAL = {
     "symmetric": [[-0.5, 0.1, 0.0], [0.1, -0.2, 0.3], [0.0, 0.3, -1.0]],
     "rotation": [[-0.3, -0.5], [0.5, -0.3]],

@@ -35,19 +35,19 @@ SHORT = 8
 class CorrelationDimension:
     """Correlation dimension of a set of points, with the curve that it is the slope of."""
 
-    dimension: Float[Array, ""] = labelled()
+    dimension: Float[Array, ""] = labelled(words="correlation dimension")
     """Slope of log C(r) over log r in the scaling range; nan if fewer than three radii fell into it."""
-    std_error: Float[Array, ""] = labelled()
+    std_error: Float[Array, ""] = labelled(words="standard error of the correlation dimension")
     """Standard error of the slope as the estimate of the same slope for infinitely many points."""
-    slope_spread: Float[Array, ""] = labelled()
+    slope_spread: Float[Array, ""] = labelled(words="standard deviation of local slopes")
     """Standard deviation of the slopes between neighboring radii of the range: how straight the line is."""
-    scaling_range: Float[Array, " 2"] = labelled("end")
+    scaling_range: Float[Array, " 2"] = labelled("end", words="scaling range of the radius")
     """Smallest and largest radius of the fit; nan if there is none."""
     status: Int[Array, ""] = labelled()
     """NON_FINITE if a coordinate is not finite or the trajectory failed; NOT_CONVERGED without a scaling range."""
-    radii: Float[Array, " radius"] = detail("radius")
+    radii: Float[Array, " radius"] = detail("radius", words="radius")
     """Radii r, increasing, units of the state."""
-    correlation_sum: Float[Array, " radius"] = detail("radius")
+    correlation_sum: Float[Array, " radius"] = detail("radius", words="correlation sum")
     """C(r): the part of all pairs whose distance is at most r."""
 
 

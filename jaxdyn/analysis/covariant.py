@@ -27,35 +27,37 @@ class CovariantLyapunovVectors:
     Vectors and exponents are in the order of the Gram-Schmidt process: descending, once the run is long.
     """
 
-    exponents: Float[Array, " k"] = labelled("exponent")
+    exponents: Float[Array, " k"] = labelled("exponent", words="Lyapunov exponent", unit="rate")
     """Lyapunov exponents of the same run, from the forward QR, 1/time (per step for maps)."""
-    std_error: Float[Array, " k"] = labelled("exponent")
+    std_error: Float[Array, " k"] = labelled("exponent", words="standard error of the Lyapunov exponent", unit="rate")
     """Standard error of the exponents from batch means."""
-    covariant_rates: Float[Array, " k"] = labelled("exponent")
+    covariant_rates: Float[Array, " k"] = labelled("exponent", words="growth rate of the covariant vector", unit="rate")
     """Mean growth rates along the covariant vectors: the exponents up to O(1 / time of the run)."""
-    mean_angles: Float[Array, " pair"] = labelled("pair")
+    mean_angles: Float[Array, " pair"] = labelled("pair", words="mean angle between subspaces", unit="rad")
     """Mean angle between each pair of subspaces, radians, in the order (0, 1), (0, 2), ..., (1, 2), ..."""
-    smallest_angles: Float[Array, " pair"] = labelled("pair")
+    smallest_angles: Float[Array, " pair"] = labelled("pair", words="smallest angle between subspaces", unit="rad")
     """Smallest one on the way."""
-    angle_histogram: Int[Array, " bin"] = labelled("bin")
+    angle_histogram: Int[Array, " bin"] = labelled("bin", words="number of smallest angles")
     """How often the smallest angle of all pairs fell into each of the bins, which divide 0 to pi/2 evenly. Away from 0
     for a hyperbolic system."""
-    seam: Float[Array, ""] = labelled()
+    seam: Float[Array, ""] = labelled(words="difference of recomputed states")
     """Largest difference between a state and the same state recomputed for the backward sweep, over the largest
     component: 0, or the rounding of two compilations grown over a segment."""
     status: Int[Array, ""] = labelled()
     """NON_FINITE if the trajectory left the finite numbers or a direction vanished (a singular Jacobian), QR_INTERVAL
     if a direction was lost to rounding or `seam` is above eps^1/2."""
-    t: Shaped[Array, " saved"] = detail("saved")
+    t: Shaped[Array, " saved"] = detail("saved", words="time", unit="time")
     """Times of what follows."""
-    x: Float[Array, "saved dim"] = detail("saved", "state")
+    x: Float[Array, "saved dim"] = detail("saved", "state", words="state")
     """States."""
-    vectors: Float[Array, "saved k dim"] = detail("saved", "exponent", "state")
+    vectors: Float[Array, "saved k dim"] = detail("saved", "exponent", "state", words="covariant Lyapunov vector")
     """Covariant vectors of length 1, one a row. Their signs follow the dynamics: J v_i is a positive multiple of the
     next v_i."""
-    angles: Float[Array, "saved pair"] = detail("saved", "pair")
+    angles: Float[Array, "saved pair"] = detail("saved", "pair", words="angle between subspaces", unit="rad")
     """Angles between the subspaces at these times, 0 to pi/2."""
-    local_rates: Float[Array, "saved k"] = detail("saved", "exponent")
+    local_rates: Float[Array, "saved k"] = detail(
+        "saved", "exponent", words="local growth rate of the covariant vector", unit="rate"
+    )
     """Growth rates along the vectors from each of these times to the next."""
 
 

@@ -24,12 +24,12 @@ __all__ = ["FiniteTimeLyapunov", "finite_time_lyapunov"]
 class FiniteTimeLyapunov:
     """Growth of small perturbations of one start over one finite time."""
 
-    exponents: Float[Array, " dim"] = labelled("exponent")
+    exponents: Float[Array, " dim"] = labelled("exponent", words="finite-time Lyapunov exponent", unit="rate")
     """log(singular values of the propagator) / time, descending, 1/time (per step for maps). The first is the FTLE."""
     status: Int[Array, ""] = labelled()
     """NON_FINITE if the trajectory left the finite numbers, QR_INTERVAL if directions were lost to rounding,
     NOT_CONVERGED if the singular value iteration did not end."""
-    x: Float[Array, " dim"] = detail("state")
+    x: Float[Array, " dim"] = detail("state", words="last state")
     """Last state."""
     directions: Float[Array, "dim dim"] = detail("exponent", "state")
     """Orthonormal perturbations of the start that grow by these rates, one a row: right singular vectors. The

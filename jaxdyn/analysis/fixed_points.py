@@ -30,12 +30,12 @@ MAX_ITERATIONS = 100
 class FixedPoints:
     """Fixed points in slots of a fixed number; empty slots hold nan and `found` is False there."""
 
-    x: Float[Array, "point dim"] = labelled("point", "state")
+    x: Float[Array, "point dim"] = labelled("point", "state", words="state")
     """Points, ordered by their first state, then the second, ..."""
-    found: Bool[Array, " point"] = labelled("point")
-    residual: Float[Array, " point"] = labelled("point")
+    found: Bool[Array, " point"] = labelled("point", words="fixed point found")
+    residual: Float[Array, " point"] = labelled("point", words="residual")
     """Norm of dx/dt (maps: of f(x) - x) at the point."""
-    eigenvalues: Complex[Array, "point dim"] = labelled("point", "mode")
+    eigenvalues: Complex[Array, "point dim"] = labelled("point", "mode", words="eigenvalue", unit="entry")
     """Of the Jacobian (maps: multipliers)."""
     stability: Int[Array, " point"] = labelled("point")
     """Codes of `Stability`."""

@@ -24,29 +24,29 @@ N_RUNNING = 32
 class ChaosIndicators:
     """Indicators of chaos of one orbit."""
 
-    log_sali: Float[Array, ""] | None = labelled()
+    log_sali: Float[Array, ""] | None = labelled(words="log SALI")
     """Natural logarithm of SALI, the smaller alignment index of the first two vectors, in [0, sqrt(2)]; None with one
     vector."""
-    log_gali: Float[Array, " order"] | None = labelled("order")
+    log_gali: Float[Array, " order"] | None = labelled("order", words="log GALI")
     """Natural logarithms of GALI_2, GALI_3, ..., GALI_k, the generalized alignment indices, in [0, 1]; None with one
     vector."""
-    fli: Float[Array, ""] = labelled()
+    fli: Float[Array, ""] = labelled(words="fast Lyapunov indicator")
     """Fast Lyapunov indicator: natural logarithm of the largest length that the first vector, 1 at first, has had."""
-    mean_megno: Float[Array, ""] = labelled()
+    mean_megno: Float[Array, ""] = labelled(words="mean MEGNO")
     """Mean over time of the mean exponential growth factor of nearby orbits, MEGNO."""
-    exponent: Float[Array, ""] = labelled()
+    exponent: Float[Array, ""] = labelled(words="largest Lyapunov exponent", unit="rate")
     """Mean growth rate of the first vector, 1/time (per step for maps): the largest Lyapunov exponent in the limit."""
     status: Int[Array, ""] = labelled()
     """NON_FINITE if the trajectory left the finite numbers, or a vector vanished (a superstable orbit)."""
-    running_log_gali: Float[Array, "block order"] | None = detail("block", "order")
+    running_log_gali: Float[Array, "block order"] | None = detail("block", "order", words="running log GALI")
     """`log_gali` after each block of steps."""
-    running_fli: Float[Array, " block"] = detail("block")
+    running_fli: Float[Array, " block"] = detail("block", words="running fast Lyapunov indicator")
     """`fli` after each block of steps."""
-    running_mean_megno: Float[Array, " block"] = detail("block")
+    running_mean_megno: Float[Array, " block"] = detail("block", words="running mean MEGNO")
     """`mean_megno` after each block of steps."""
-    running_time: Float[Array, " block"] = detail("block")
+    running_time: Float[Array, " block"] = detail("block", words="time of the vectors", unit="time")
     """Time since the start of the vectors, time units (steps for maps)."""
-    x: Float[Array, " dim"] = detail("state")
+    x: Float[Array, " dim"] = detail("state", words="last state")
     """Last state."""
 
 

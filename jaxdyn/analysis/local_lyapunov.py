@@ -23,26 +23,32 @@ __all__ = ["LocalLyapunov", "local_lyapunov"]
 class LocalLyapunov:
     """Lyapunov exponents of consecutive windows of one trajectory."""
 
-    exponents: Float[Array, " k"] = labelled("exponent")
+    exponents: Float[Array, " k"] = labelled("exponent", words="Lyapunov exponent", unit="rate")
     """Mean over all windows, descending, natural logarithm per time unit (per step for maps): the Lyapunov
     exponents."""
-    std_error: Float[Array, " k"] = labelled("exponent")
+    std_error: Float[Array, " k"] = labelled("exponent", words="standard error of the Lyapunov exponent", unit="rate")
     """Standard error of that mean from batch means of the windows."""
-    standard_deviation: Float[Array, " k"] = labelled("exponent")
+    standard_deviation: Float[Array, " k"] = labelled(
+        "exponent", words="standard deviation of the local Lyapunov exponent", unit="rate"
+    )
     """Standard deviation over the windows, 1/time."""
-    scaled_deviation: Float[Array, " k"] = labelled("exponent")
+    scaled_deviation: Float[Array, " k"] = labelled(
+        "exponent", words="standard deviation of the local Lyapunov exponent times the square root of its time"
+    )
     """The same times the square root of a window's time, time^-1/2: no longer depends on the window once that is
     long against the correlation time, where the distribution becomes Gaussian."""
-    positive_fraction: Float[Array, " k"] = labelled("exponent")
+    positive_fraction: Float[Array, " k"] = labelled("exponent", words="fraction of windows with a positive exponent")
     """Part of the windows with an exponent above 0; strictly between 0 and 1, for windows of this length the number of
     unstable directions is not the same everywhere."""
     status: Int[Array, ""] = labelled()
     """NON_FINITE if the trajectory left the finite numbers, QR_INTERVAL if a direction was lost to rounding."""
-    local_exponents: Float[Array, "window k"] = detail("window", "exponent")
+    local_exponents: Float[Array, "window k"] = detail(
+        "window", "exponent", words="local Lyapunov exponent", unit="rate"
+    )
     """Exponents of each window, in the order of `exponents`."""
-    t: Shaped[Array, " window"] = detail("window")
+    t: Shaped[Array, " window"] = detail("window", words="time", unit="time")
     """Time at which each window begins."""
-    x: Float[Array, "window dim"] = detail("window", "state")
+    x: Float[Array, "window dim"] = detail("window", "state", words="state")
     """State at which each window begins."""
 
 

@@ -15,19 +15,19 @@ __all__ = ["MaximalLyapunov", "maximal_lyapunov"]
 class MaximalLyapunov:
     """Largest Lyapunov exponent of one system with its error."""
 
-    exponent: Float[Array, ""] = labelled()
+    exponent: Float[Array, ""] = labelled(words="largest Lyapunov exponent", unit="rate")
     """Natural logarithm per time unit (per step for maps)."""
-    std_error: Float[Array, ""] = labelled()
+    std_error: Float[Array, ""] = labelled(words="standard error of the largest Lyapunov exponent", unit="rate")
     """Standard error from batch means; it holds when a batch is long against the correlation time."""
     status: Int[Array, ""] = labelled()
     """NON_FINITE if the trajectory or the vector left the finite numbers."""
-    running: Float[Array, " block"] = detail("block")
+    running: Float[Array, " block"] = detail("block", words="running largest Lyapunov exponent", unit="rate")
     """Estimates after each batch."""
-    running_time: Float[Array, " block"] = detail("block")
+    running_time: Float[Array, " block"] = detail("block", words="averaging time", unit="time")
     """Averaging time of each running estimate, time units."""
-    x: Float[Array, " dim"] = detail("state")
+    x: Float[Array, " dim"] = detail("state", words="last state")
     """Last state."""
-    direction: Float[Array, " dim"] = detail("state")
+    direction: Float[Array, " dim"] = detail("state", words="last tangent vector")
     """Last tangent vector, of length 1: the direction that has grown the most."""
 
 

@@ -30,21 +30,25 @@ ROUNDINGS = 100
 class PerturbationGrowth:
     """Growth rates of finite perturbations of one trajectory, and those of infinitely small ones."""
 
-    rates: Float[Array, " k"] = labelled("perturbation")
+    rates: Float[Array, " k"] = labelled("perturbation", words="growth rate of the perturbation", unit="rate")
     """Mean growth rate of each perturbation, natural logarithm per time unit (per step for maps), in the order of the
     Gram-Schmidt process."""
-    tangent_rates: Float[Array, " k"] = labelled("perturbation")
+    tangent_rates: Float[Array, " k"] = labelled("perturbation", words="growth rate of the tangent vector", unit="rate")
     """The same of tangent vectors along the same trajectory from the same directions: the limit of size 0."""
-    std_error: Float[Array, " k"] = labelled("perturbation")
+    std_error: Float[Array, " k"] = labelled("perturbation", words="standard error of the growth rate", unit="rate")
     """Standard error of `rates` as estimates of an infinite run, from batch means; nan for a single interval."""
     status: Int[Array, ""] = labelled()
     """NON_FINITE if a trajectory left the finite numbers, QR_INTERVAL if a perturbation shrank to rounding or
     lost its direction to a faster one within an interval."""
-    local_rates: Float[Array, "interval k"] = detail("interval", "perturbation")
+    local_rates: Float[Array, "interval k"] = detail(
+        "interval", "perturbation", words="local growth rate of the perturbation", unit="rate"
+    )
     """Growth rates of the perturbations within each interval between rescalings."""
-    local_tangent_rates: Float[Array, "interval k"] = detail("interval", "perturbation")
+    local_tangent_rates: Float[Array, "interval k"] = detail(
+        "interval", "perturbation", words="local growth rate of the tangent vector", unit="rate"
+    )
     """Those of the tangent vectors."""
-    x: Float[Array, " dim"] = detail("state")
+    x: Float[Array, " dim"] = detail("state", words="last state")
     """Last state of the control trajectory."""
     directions: Float[Array, "k dim"] = detail("perturbation", "state")
     """Last perturbations, scaled to length 1, one a row: bred vectors."""

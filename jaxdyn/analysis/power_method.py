@@ -24,13 +24,13 @@ __all__ = ["PowerMethod", "power_method"]
 class PowerMethod:
     """Leading eigenvalue and eigenvector of one matrix, and how the iteration came there."""
 
-    eigenvalue: Float[Array, ""] = labelled()
+    eigenvalue: Float[Array, ""] = labelled(words="dominant eigenvalue")
     """Rayleigh quotient v.M v of the last vector."""
     vector: Float[Array, " n"] = labelled("state")
     """Last vector, of length 1; its sign is that of the iteration (it alternates for a negative eigenvalue)."""
-    exponent: Float[Array, ""] = labelled()
+    exponent: Float[Array, ""] = labelled(words="logarithm of the dominant eigenvalue's size")
     """Mean of log |M v_k| over all vectors, per application of M: tends to log|mu_1|, with an error O(1/k)."""
-    residual: Float[Array, ""] = labelled()
+    residual: Float[Array, ""] = labelled(words="residual")
     """|M v - mu v| of the last vector; a symmetric matrix has an eigenvalue within this distance of mu."""
     status: Int[Array, ""] = labelled()
     """NOT_CONVERGED if the residual exceeds the tolerance times |M v|, NON_FINITE if a number left the dtype or

@@ -25,15 +25,15 @@ __all__ = ["QRAlgorithm", "qr_algorithm"]
 class QRAlgorithm:
     """Leading invariant subspace of one matrix, with its real Schur form."""
 
-    eigenvalues: Complex[Array, " k"] = labelled("exponent")
+    eigenvalues: Complex[Array, " k"] = labelled("exponent", words="eigenvalue")
     """Read from the blocks of `T`, largest modulus first once converged; pairs have the positive part first."""
-    exponents: Float[Array, " k"] = labelled("exponent")
+    exponents: Float[Array, " k"] = labelled("exponent", words="logarithm of the eigenvalue's size")
     """Mean of log R_ii over the iterations, per application of M: tends to log|mu_i|, with an error O(1/k)."""
     Q: Float[Array, "n k"] = labelled("state", "exponent")
     """Orthonormal columns: the first j span the leading invariant subspace of dimension j."""
     T: Float[Array, "k k"] = labelled("exponent", "column")
     """Q^T M Q: upper triangular up to blocks of two for complex pairs, and up to what has not converged yet."""
-    residual: Float[Array, ""] = labelled()
+    residual: Float[Array, ""] = labelled(words="residual")
     """|M Q - Q B| / |M| (Frobenius norms), B being `T` without what lies below its blocks. The eigenvalues are exact
     for a matrix within this relative distance of M."""
     status: Int[Array, ""] = labelled()

@@ -35,25 +35,28 @@ class TransientGrowth:
 
     t: Shaped[Array, " time"] = coordinate("time")
     """Times since the perturbation; of a map, numbers of steps."""
-    amplification: Float[Array, " time"] = labelled("time")
+    amplification: Float[Array, " time"] = labelled("time", words="amplification of the worst perturbation")
     """Amplification envelope: by how much the perturbation that is the worst for this time has grown,
     |exp(A t)| of a flow, |A^n| of a map."""
-    reactivity: Float[Array, ""] = labelled()
+    reactivity: Float[Array, ""] = labelled(words="reactivity", unit="rate")
     """Largest initial growth rate of any perturbation: of a flow the largest eigenvalue of (A + A^T)/2, 1/time; of a
     map log |A|, per step. Above 0 some perturbation grows at first, also of a stable fixed point."""
-    growth_rate: Float[Array, ""] = labelled()
+    growth_rate: Float[Array, ""] = labelled(words="growth rate in the end", unit="rate")
     """Growth rate in the end: largest real part of an eigenvalue, 1/time; of a map log of the largest modulus."""
-    largest_amplification: Float[Array, ""] = labelled()
+    return_time: Float[Array, ""] = labelled(words="return time", unit="time")
+    """Time in which perturbations of a stable fixed point shrink to 1/e in the end, -1 / growth_rate (of a map in
+    steps); inf for one that is not stable."""
+    largest_amplification: Float[Array, ""] = labelled(words="largest amplification")
     """Maximum of the envelope over the given times."""
-    time_of_largest: Shaped[Array, ""] = labelled()
+    time_of_largest: Shaped[Array, ""] = labelled(words="time of the largest amplification", unit="time")
     """Time of that maximum; the last one if growth was still going on."""
-    optimal_start: Float[Array, " dim"] = labelled("state")
+    optimal_start: Float[Array, " dim"] = labelled("state", words="perturbation that grows the most")
     """Perturbation of length 1 that grows the most until then, its component of largest size positive."""
-    optimal_end: Float[Array, " dim"] = labelled("state")
+    optimal_end: Float[Array, " dim"] = labelled("state", words="direction into which it has grown")
     """Direction, of length 1, into which it has grown."""
-    henrici_departure: Float[Array, ""] = labelled()
+    henrici_departure: Float[Array, ""] = labelled(words="departure from normality", unit="entry")
     """sqrt(|A|_F^2 - sum |lambda|^2), 0 for a normal matrix; below eps^(1/2) |A|_F it is rounding."""
-    commutator_norm: Float[Array, ""] = labelled()
+    commutator_norm: Float[Array, ""] = labelled(words="norm of the commutator")
     """|A A^T - A^T A|_F, 0 for a normal matrix, up to rounding eps |A|_F^2; inf if it exceeds the dtype."""
     status: Int[Array, ""] = labelled()
     """NON_FINITE if the Jacobian or an amplification left the finite numbers, or rounding took its digits."""
@@ -186,6 +189,7 @@ def _transient(matrix: Array, times: Array, discrete: bool, n_bits: int) -> Tran
         amplification=amplification,
         reactivity=reactivity + bad,
         growth_rate=growth_rate + bad,
+        return_time=_return_time(growth_rate) + bad,
         largest_amplification=largest(amplification),
         time_of_largest=times[at],
         optimal_start=sign * starts[0] + bad,
@@ -222,6 +226,11 @@ def _measures(matrix: Array, discrete: bool) -> tuple[Array, Array, Array, Array
     commutator = matmul(matrix, matrix.T) - matmul(matrix.T, matrix)
     norm = _root(jnp.sum(commutator * commutator))
     return reactivity, growth_rate, jnp.ldexp(_root(excess), exponent), jnp.ldexp(norm, 2 * exponent)
+
+
+def _return_time(growth_rate: Array) -> Array:
+    returns = growth_rate < 0
+    return jnp.where(returns, -1 / jnp.where(returns, growth_rate, -1), jnp.inf)
 
 
 def _root(square: Array) -> Array:

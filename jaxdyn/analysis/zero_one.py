@@ -24,14 +24,14 @@ SHORTEST = 100
 class ZeroOneTest:
     """Outcome of the 0-1 test for chaos."""
 
-    k: Float[Array, ""] = labelled()
+    k: Float[Array, ""] = labelled(words="K of the 0-1 test")
     """Median over all frequencies of `correlations`: near 0 for regular motion, near 1 for chaos."""
-    oversampling: Float[Array, ""] = labelled()
+    oversampling: Float[Array, ""] = labelled(words="range over mean change")
     """Range of the series over its mean change from one observation to the next: a few for a series that is not
     oversampled; far above 10 the test cannot see chaos."""
     status: Int[Array, ""] = labelled()
     """NON_FINITE if an observation is not finite."""
-    correlations: Float[Array, " frequency"] = detail("frequency")
+    correlations: Float[Array, " frequency"] = detail("frequency", words="correlation of displacement and lag")
     """Correlation of the mean-square displacement with the lag, for each frequency."""
     frequencies: Float[Array, " frequency"] = detail("frequency")
     """Frequencies c, radians an observation."""

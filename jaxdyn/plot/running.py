@@ -39,6 +39,8 @@ def convergence(spectrum: Any, *, reference: Any = None, system: System | None =
     """
     time, running = np.asarray(spectrum.running_time, float), np.asarray(spectrum.running, float)
     final, error = np.asarray(spectrum.exponents, float), np.asarray(spectrum.std_error, float)
+    if time.shape == running.shape[:1]:  # a run that ended by itself may have fewer batches than rows
+        time, running = time[~np.isnan(time)], running[~np.isnan(time)]
     if running.ndim != 2 or time.shape != running.shape[:1] or final.shape != running.shape[1:]:
         raise ValueError(
             "expected the spectrum of one system, exponents (k,), running (block, k) and running_time (block,), got "

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxdyn._version import __version__
 from jaxdyn.analysis.stability import Stability
-from jaxdyn.errors import Status
+from jaxdyn.errors import FailedCheck, Status
 from jaxdyn.sweeps.grid import Grid
 from jaxdyn.sweeps.measure import describe_measure
 from jaxdyn.sweeps.plan import Layout, Plan
@@ -18,36 +18,7 @@ from jaxdyn.system import System
 __all__ = ["coordinates", "provenance", "variable_attributes"]
 
 _CODES = {"status": Status, "stability": Stability}
-
-_LONG_NAMES = {
-    "exponents": "Lyapunov exponent",
-    "std_error": "standard error of the Lyapunov exponent",
-    "kaplan_yorke_dimension": "Kaplan-Yorke dimension",
-    "sum_check": "sum of exponents minus mean divergence",
-    "running": "running Lyapunov exponent",
-    "eigenvalues": "eigenvalue",
-    "rates": "growth rate of the perturbation",
-    "tangent_rates": "growth rate of the tangent vector",
-    "local_rates": "local growth rate of the perturbation",
-    "local_tangent_rates": "local growth rate of the tangent vector",
-    "reactivity": "reactivity",
-    "growth_rate": "growth rate in the end",
-    "amplification": "amplification of the worst perturbation",
-    "largest_amplification": "largest amplification",
-    "henrici_departure": "departure from normality",
-    "residual": "residual",
-    "x": "state",
-    "found": "fixed point found",
-    "stability": "stability",
-    "status": "status",
-}
-
-_RATES = (
-    *("exponents", "std_error", "sum_check", "eigenvalues", "running", "reactivity", "growth_rate"),
-    *("rates", "tangent_rates", "local_rates", "local_tangent_rates", "henrici_departure"),
-)
-_OF_THE_MATRIX = ("eigenvalues", "henrici_departure")  # those of a map's Jacobian have no unit
-_WHOLE_NAMES = ("rates",)  # others end like these: `firing_rates` of a caller's measure has another meaning
+_FLAGS = {"verdict": FailedCheck}  # sums of several
 
 
 def coordinates(plan: Plan) -> dict[str, tuple[tuple[str, ...], np.ndarray[Any, Any], dict[str, Any]]]:
@@ -83,24 +54,29 @@ def _swept(system: System, grid: Grid) -> dict[str, Any]:
 
 
 def variable_attributes(layout: Layout, system: System) -> dict[str, Any]:
-    """CF-style attributes of a variable: name in words, unit, meaning of codes."""
-    known = [name for name in _LONG_NAMES if _means(layout.name, name)]
-    if not known:
-        return {}
-    kind = max(known, key=len)
-    attrs: dict[str, Any] = {"long_name": _LONG_NAMES[kind]}
-    if kind in _RATES and not (kind in _OF_THE_MATRIX and system.discrete):
-        unit = "step" if system.discrete else system.about.time_unit
-        attrs["units"] = "1" if unit == "1" else f"1/{unit}"
-    if kind in _CODES:
+    """CF-style attributes of a variable, as its field says: name in words, unit; the meaning of codes."""
+    attrs: dict[str, Any] = {"long_name": layout.words} if layout.words else {}
+    if unit := _unit(layout.unit, system):
+        attrs["units"] = unit
+    kind = layout.name.split("_")[-1]
+    if kind in _CODES and layout.dtype == np.int8:
+        attrs.setdefault("long_name", kind)
         attrs["flag_values"] = [int(code) for code in _CODES[kind]]
         attrs["flag_meanings"] = " ".join(code.name.lower() for code in _CODES[kind])
+    if kind in _FLAGS and layout.dtype == np.int8:
+        attrs["flag_masks"] = [int(flag) for flag in _FLAGS[kind]]
+        attrs["flag_meanings"] = " ".join(str(flag.name).lower() for flag in _FLAGS[kind])
     return attrs
 
 
-def _means(name: str, known: str) -> bool:
-    """Whether `name` is a known one, or that of a result inside a dict of measures."""
-    return name == known or (name.endswith(f"_{known}") and known not in _WHOLE_NAMES)
+def _unit(unit: str, system: System) -> str:
+    """Unit of a quantity of one system, from what `labelled` says of it."""
+    time = "step" if system.discrete else system.about.time_unit
+    if unit == "time":
+        return time
+    if unit == "rate" or (unit == "entry" and not system.discrete):
+        return "1" if time == "1" else f"1/{time}"
+    return "" if unit == "entry" else unit
 
 
 def provenance(plan: Plan, measure: Any, seed: int) -> dict[str, Any]:

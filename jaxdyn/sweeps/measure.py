@@ -27,6 +27,8 @@ class Variable:
     dims: tuple[str, ...] | None = None
     is_detail: bool = False
     is_coordinate: bool = False
+    words: str = ""
+    unit: str = ""
 
     def axes(self, ndim: int) -> tuple[str, ...]:
         """Names of the variable's own axes; a trajectory's final state lacks the leading `time`."""
@@ -76,7 +78,8 @@ def _flatten(result: Any, name: str) -> Iterator[tuple[Variable, Any]]:
                 continue
             full = _join(name, field.name)
             if "dims" in meta:
-                yield Variable(full, name, meta["dims"], meta.get("detail", False), "coordinate" in meta), value
+                kind = meta.get("detail", False), "coordinate" in meta
+                yield Variable(full, name, meta["dims"], *kind, meta.get("words", ""), meta.get("unit", "")), value
             else:
                 yield from _flatten(value, full)
     elif isinstance(result, Mapping):

@@ -32,6 +32,8 @@ class Layout:
     dims: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    words: str = ""
+    unit: str = ""
 
     @property
     def fill(self) -> Any:
@@ -97,7 +99,7 @@ def make_plan(
         if used.issuperset(dims[name]) or (keep is not None and name in keep)
     }
     layouts = tuple(
-        Layout(name, dims.get(name, ()), shapes[name].shape, np.dtype(shapes[name].dtype))
+        _layout(name, dims.get(name, ()), shapes[name], probe.variables.get(name))
         for name in dict.fromkeys([*names, "status"])
     )
     _check_names(grid, layouts, coordinates)
@@ -105,6 +107,11 @@ def make_plan(
     chunk, program = chunk_program(cell, system, grid, key, settings, equations)
     takes_key, x64 = any(probe.takes_key.values()), default_dtype() == np.float64
     return Plan(system, grid, chunk, layouts, coordinates, program, key, takes_key, x64)
+
+
+def _layout(name: str, dims: tuple[str, ...], array: Any, variable: Variable | None) -> Layout:
+    label = (variable.words, variable.unit) if variable else ()
+    return Layout(name, dims, array.shape, np.dtype(array.dtype), *label)
 
 
 def _kept(variables: dict[str, Variable], keep: tuple[str, ...] | None) -> list[str]:

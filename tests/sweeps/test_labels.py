@@ -4,7 +4,6 @@ import functools
 import json
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from coded import DIGITS, coded, digits
 
@@ -56,24 +55,25 @@ def test_times_that_differ_between_cells_are_a_variable():
     assert cells["t"].dims == ("x", "time")  # times that hang on the key are not those of the first cell
 
 
+def correlated(system):
+    return jaxdyn.correlation_dimension(jaxdyn.trajectory(system, n_steps=64))
+
+
 def test_results_carry_words_units_and_codes():
     spectrum = functools.partial(jaxdyn.lyapunov_spectrum, n_steps=32)
     exponents = jaxdyn.sweep(spectrum, jaxdyn.models.henon(), {"a": [1.4]})["exponents"]
     assert exponents.attrs == {"long_name": "Lyapunov exponent", "units": "1/step"}
 
-    def point(s):
-        values = jaxdyn.eigenvalues(s)
-        return {"eigenvalues": values, "at_stability": jaxdyn.stability(values), "found": jnp.isfinite(s.x0[0])}
+    def rest(s):
+        return {"rest": jaxdyn.fixed_points(s, box=[(-80, 40), (0, 1), (0, 1), (0, 1)], n_starts=8)}
 
-    cells = jaxdyn.sweep(point, jaxdyn.models.hodgkin_huxley(), {"I": [5.0]})
-    assert cells["at_stability"].attrs["flag_meanings"].split()[7] == "center"
-    assert cells["status"].attrs["flag_values"] == [-1, 0, 1, 2, 3, 4]
-    assert cells["eigenvalues"].attrs["units"] == "1/ms" and cells["found"].attrs["long_name"] == "fixed point found"
-    assert [cells[name].dtype.name for name in ("found", "eigenvalues", "at_stability")] == [
-        "bool",
-        "complex64",
-        "int8",
-    ]
+    cells = jaxdyn.sweep(rest, jaxdyn.models.hodgkin_huxley(), {"I": [5.0]})
+    assert cells["rest_stability"].attrs["flag_meanings"].split()[7] == "center"
+    assert cells["status"].attrs["flag_values"] == [int(code) for code in jaxdyn.Status]
+    assert cells["rest_eigenvalues"].attrs == {"long_name": "eigenvalue", "units": "1/ms"}
+    assert cells["rest_found"].attrs == {"long_name": "fixed point found"}
+    kinds = [cells[f"rest_{name}"].dtype.name for name in ("found", "eigenvalues", "stability")]
+    assert kinds == ["bool", "complex64", "int8"]
 
 
 def test_growth_of_perturbations_carries_words_and_units():
@@ -97,10 +97,17 @@ def test_growth_of_perturbations_carries_words_and_units():
     assert flow["rest_largest_amplification"].attrs == {"long_name": "largest amplification"}
 
 
-def test_a_name_that_only_ends_like_a_known_one_stays_without_a_label():
-    cells = jaxdyn.sweep(lambda s: {"firing_rates": s.x0, "rates": s.x0}, coded(), {"a": DIGITS})
-    assert cells["firing_rates"].attrs == {}
-    assert cells["rates"].attrs == {"long_name": "growth rate of the perturbation", "units": "1/step"}
+def test_what_only_bears_a_known_name_stays_without_a_label():
+    """Another quantity may have it: words and units are those of a record's field, not of a name."""
+    cells = jaxdyn.sweep(lambda s: {"rates": s.x0, "rest_status": s.x0[0]}, coded(), {"a": DIGITS})
+    assert cells["rates"].attrs == {} and cells["rest_status"].attrs == {}
+
+
+def test_errors_of_different_quantities_differ_in_words():
+    chaos = {"largest": functools.partial(jaxdyn.maximal_lyapunov, n_steps=64), "cloud": correlated}
+    cells = jaxdyn.sweep(chaos, jaxdyn.models.henon(), {"a": [1.4]})
+    assert cells["largest_std_error"].attrs["units"] == "1/step"
+    assert cells["cloud_std_error"].attrs == {"long_name": "standard error of the correlation dimension"}
 
 
 def test_provenance_can_be_read_by_machines():

@@ -1,0 +1,167 @@
+"""One long run in pieces, saved to a file after each: a process that is killed goes on where it stopped."""
+
+import functools
+import hashlib
+import io
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdyn._types import is_concrete
+from jaxdyn.analysis.lyapunov_course import Averages, Course, Fixed
+from jaxdyn.analysis.until import Until
+
+__all__ = ["saved_run"]
+
+FORMAT = "jaxdyn checkpoint 1"
+EQUATIONS = "equations"
+"""Name of the part that also changes with most of the others."""
+
+
+def saved_run(path: str | os.PathLike[str], course: Course, rule: Fixed | Until) -> Averages:
+    """Averages of a run that is saved after its transient and after each batch, and goes on from what was saved.
+
+    The file holds all numbers of the run between two batches, and digests of all that decides them. Each piece is run
+    by one and the same compiled program, so an interrupted run gives the same bits.
+    """
+    # Within jit even what is new and constant is traced.
+    if not is_concrete(course, rule, jnp.zeros(())):
+        raise TypeError(
+            "checkpoint saves one run outside jit, vmap, lanes and sweep; for many runs use sweep(..., store=)"
+        )
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"checkpoint={str(path)!r} is a directory; give the path of a file, such as 'run.npz'")
+    begin = jax.jit(lambda course: rule.begin(course))
+    like = jax.eval_shape(begin, course)
+    lowered = jax.jit(lambda course, state: rule.one_batch(course, state)).lower(course, like)
+    parts = _fingerprint(course, rule, lowered)
+    state = _loaded(path, parts, like)
+    one_batch = lowered.compile()
+    if state is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = begin(course)
+        save(path, parts, state)
+    while not rule.is_over(state):
+        state = one_batch(course, state)
+        save(path, parts, state)
+    return jax.jit(lambda course, state: rule.averages_of(course, state))(course, state)
+
+
+def save(path: Path, parts: dict[str, str], state: Any) -> None:
+    """Write a state beside the old one, and put it in its place when all of it is on the disk."""
+    leaves: dict[str, Any] = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+    words = json.dumps({"format": FORMAT, "parts": parts, "digest": _digest(list(leaves.values()))})
+    buffer = io.BytesIO()
+    np.savez(buffer, words=np.frombuffer(words.encode(), np.uint8), **leaves)
+    partial = path.with_name(f"{path.name}.partial")
+    with open(partial, "wb") as file:
+        file.write(buffer.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    """Make the new name last, where directories can be opened."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _loaded(path: Path, parts: dict[str, str], like: Any) -> Any:
+    """State that a file holds, None if there is none; complains about a file of another run and a damaged one."""
+    if not path.exists():
+        return None
+    damaged = f"{path} is no complete checkpoint of jaxdyn; delete it to begin anew, or give another path"
+    content = path.read_bytes()
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files}
+        words = json.loads(found.pop("words").tobytes())
+        leaves = [found[f"leaf{i}"] for i in range(len(found))]
+        whole = words["format"] == FORMAT and words["digest"] == _digest(leaves)
+        stored = dict(words["parts"])
+    except Exception as error:  # whatever a damaged file makes of the reader
+        raise ValueError(f"{damaged} ({type(error).__name__})") from error
+    if not whole:
+        raise ValueError(f"{damaged} (its numbers do not fit their digest)")
+    _refuse_another_run(path, stored, parts)
+    return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(leaf) for leaf in leaves])
+
+
+def _refuse_another_run(path: Path, stored: dict[str, str], asked: dict[str, str]) -> None:
+    names = dict.fromkeys([*asked, *stored])
+    different = [name for name in names if stored.get(name) != asked.get(name)]
+    different = [name for name in different if name != EQUATIONS] or different
+    if not different:
+        return
+
+    def words(name: str) -> str:
+        pair = (stored.get(name, "none"), asked.get(name, "none"))
+        return name if len("".join(pair)) > 60 or name == EQUATIONS else f"{name} ({pair[0]} there, {pair[1]} here)"
+
+    raise ValueError(
+        f"{path} belongs to another run; it differs in: {', '.join(map(words, different))}; "
+        "give another path, or the same arguments to go on"
+    )
+
+
+def _fingerprint(course: Course, rule: Fixed | Until, lowered: Any) -> dict[str, str]:
+    """All that decides the numbers, by name: short values as they are, arrays as digests."""
+    system = course.system
+    values: dict[str, Any] = {
+        "system": system.about.name,
+        "dtype": str(system.dtype),
+        "dt": course.dt,
+        "method": type(course.method).__name__,
+        "n_exponents": course.k,
+        "qr_every": course.qr_every,
+        "checks": course.with_volume,
+        "n_transient": rule.n_transient * course.qr_every,
+    }
+    if isinstance(rule, Fixed):
+        values["n_steps"] = rule.n_intervals * course.qr_every
+    else:
+        round_steps = rule.per_round * course.qr_every
+        values |= {"limit of until": rule.n_rounds * round_steps, "shortest batch of until": round_steps}
+        values["tolerance of until"] = rule.tolerance
+    values |= {f"parameter {name!r}": value for name, value in system.params.items()}
+    values |= {
+        "start x0": system.x0,
+        "other numbers of the system": _digest(jax.tree.leaves((system.field, course.method))),
+    }
+    beside = getattr(getattr(lowered, "_lowering", None), "const_args", ())
+    values |= {EQUATIONS: _digest([lowered.as_text(), *beside])}
+    values |= {"version of jax": jax.__version__, "machine": platform.machine(), "device": jax.devices()[0].device_kind}
+    return {name: _word(value) for name, value in values.items()}
+
+
+@functools.singledispatch
+def _word(value: Any) -> str:
+    return str(value)
+
+
+@_word.register(jax.Array)
+@_word.register(np.ndarray)
+def _(value: Any) -> str:
+    return repr(value.item()) if np.ndim(value) == 0 else _digest([value])
+
+
+def _digest(parts: list[Any]) -> str:
+    """Digest of texts and arrays, dtypes and shapes included."""
+    total = hashlib.sha256()
+    for part in parts:
+        array = np.frombuffer(part.encode(), np.uint8) if isinstance(part, str) else np.asarray(part)
+        total.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return total.hexdigest()[:32]
