@@ -71,6 +71,7 @@ def points(*, repetitions: int, smoke: bool) -> dict[str, Any]:
     field = {
         "jaxdyn.sweep": Contender(functools.partial(jaxdyn_sweep, POINTS, {})),
         "jaxdyn.lanes": Contender(functools.partial(jaxdyn_lanes, POINTS, {})),
+        "jaxdyn.lanes, QR every 10 steps": Contender(functools.partial(jaxdyn_lanes, POINTS, {"qr_every": 10})),
         "jaxdyn.lanes, float64": Contender(functools.partial(jaxdyn_double, POINTS)),
         "lyapax": of(transient, with_lyapax.spectra),
         "jitcode": of(on_host, with_jitcode.spectra, most_lanes=2),

@@ -144,7 +144,7 @@ def summary(rows: list[Row]) -> str:
         f"{len(rows)} quantities: {shares[0]:.0%} lie more than 1 combined standard error apart, {shares[1]:.1%} more "
         f"than 2, {shares[2]:.1%} more than 3. Independent normal errors would give 32 %, 4.6 % and 0.3 %; quantities "
         "of one system are not independent."
-    ).replace("%  ", "% ")
+    )
 
 
 def page(found: list[tuple[Case, Measured]]) -> str:
@@ -156,8 +156,8 @@ def page(found: list[tuple[Case, Measured]]) -> str:
         f"this one was made with jaxdyn {jaxdyn.__version__}, jax {jax.__version__}, float64 on a CPU.\n\n"
         "Numbers in brackets are standard errors of the last digits: 0.90565(19) is 0.90565 ± 0.00019. Our errors come "
         "from the spread over independent runs, and what the step of the integrator does to the sum of the exponents "
-        "is added to them. Errors of independent programs are 1.4 times those that they state, as their own "
-        "repetitions show. Numbers without an error are exact. *Apart* is the distance in combined standard errors; "
+        "is added to them. Errors of independent programs are enlarged by the factor 1.4 by which their authors call "
+        "them too small. Numbers without an error are exact. *Apart* is the distance in combined standard errors; "
         "beyond 3 it is bold and explained below its table. *Published* values of the literature are given with few "
         "digits; they are listed for orientation. Exponents are natural logarithms per unit of time, of maps per step."
     )
@@ -173,7 +173,7 @@ LIMITS = """## What is not validated
   such systems are wrong. Kinks, as in the Lozi map, are no problem.
 - float32, the default of JAX: everything here is float64, and what rounding adds in float32 is not measured.
 - Exponents of random networks have no published digits; the networks here are compared with few others of their size,
-  whose exponents scatter by some percent, and with the limit of infinite size.
+  whose exponents scatter by some percent. The mean-field limit of infinite size lies above them all, as it must.
 - The logistic map at r = 4 over long times: orbits in float64 fall onto 0 after some 1e7 steps, so its runs are short.
 - Periodic windows, transient chaos and coexisting attractors: a run tells about the attractor that it reached, and its
   errors about the time that it took.

@@ -1,4 +1,4 @@
-"""Validation cases: cycles, rest states, covariant vectors, random networks, a delay equation."""
+"""Validation cases: cycles, rest states, covariant vectors."""
 
 import functools
 import math

@@ -131,7 +131,7 @@ def map_case(entry: dict[str, Any], make: Any, family: str) -> Case:
     exact = entry.get("citation", "").startswith("exact")
     known = known_spectrum(entry, exact=exact)
     text = "" if "=" in entry["name"] else words(entry["parameters"])
-    return Case(family, entry["name"], text, known, source_of(entry), measure, STICKY * slow)
+    return Case(family, entry["name"], text, known, source_of(entry), measure, STICKY if slow else "")
 
 
 def galaxy(energy: float) -> Any:

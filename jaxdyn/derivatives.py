@@ -223,9 +223,14 @@ def _compare(system: System, by_hand: System) -> None:
 
     @jax.jit
     def both(t: Array, x: Array) -> tuple[Array, Array]:
+        """Columns of the derivatives, and last what becomes of a vector in no special direction."""
+        vector = jnp.cos(jnp.arange(1, system.dim + 1, dtype=x.dtype))
         exact = jax.jacfwd(lambda y: system(t, y))(x)
+        exact = jnp.column_stack([exact, matmul(exact, vector)])
         defined = jnp.isfinite(system(t, x))[:, None]  # outside its domain a logarithm still has a slope
-        return jax.jacfwd(lambda y: by_hand(t, y))(x), jnp.where(defined, exact, jnp.nan)
+        _, pushed = jax.jvp(lambda y: by_hand(t, y), (x,), (vector,))
+        hand = jnp.column_stack([jax.jacfwd(lambda y: by_hand(t, y))(x), pushed])
+        return hand, jnp.where(defined, exact, jnp.nan)
 
     start = np.asarray(system.x0)
     aside = (1 + np.abs(start)) * np.cos(np.arange(1.0, system.dim + 1) ** 2)  # generic, and the same in every run
@@ -245,14 +250,19 @@ def _compare(system: System, by_hand: System) -> None:
     difference = np.where(known, np.abs(hand - np.where(known, exact, 0)), 0)
     wrong = ~(difference <= allowed)  # also where it is nan
     if wrong.any():
-        excess = np.where(wrong, np.nan_to_num(difference, nan=np.inf), -1)
+        entries = wrong[..., :-1].any(axis=0).sum()
+        if not entries:
+            raise ValueError(
+                f"{system.about.name}: the product by hand is not linear in the tangent vector: its columns are right, "
+                "but their sums are not; every term must hold one component of the vector as a factor"
+            )
+        excess = np.where(wrong, np.nan_to_num(difference, nan=np.inf), -1)[..., :-1]
         k, i, j = np.unravel_index(np.argmax(excess), excess.shape)
         names = system.state_names
         raise ValueError(
-            f"{system.about.name}: the derivative by hand is wrong in {int(wrong.any(axis=0).sum())} of "
-            f"{system.dim**2} entries; the largest difference is d {names[i]} / d {names[j]} (row {i}, column {j}): "
-            f"got {hand[k, i, j]:.6g}, exact {exact[k, i, j]:.6g} at t = {k}, x = {_short(states[k])}; correct it, or "
-            "use it as it is with check=False"
+            f"{system.about.name}: the derivative by hand is wrong in {entries} of {system.dim**2} entries; the "
+            f"largest difference is d {names[i]} / d {names[j]} (row {i}, column {j}): got {hand[k, i, j]:.6g}, exact "
+            f"{exact[k, i, j]:.6g} at t = {k}, x = {_short(states[k])}; correct it, or use it as it is with check=False"
         )
 
 

@@ -198,3 +198,16 @@ def test_jit_vmap_and_lanes_agree():
     for mapped in (jax.vmap(dimension), jax.jit(jax.vmap(dimension)), jaxdyn.lanes(dimension)):
         np.testing.assert_allclose(mapped(samples), expected, rtol=1e-5)
     assert all(leaf.dtype in ("float32", "int8") for leaf in jax.tree.leaves(correlation_dimension(samples[0])))
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+def test_scales_whose_squares_are_no_numbers(scale):
+    plain, scaled = (correlation_dimension(circle().astype(np.float32) * np.float32(s)) for s in (1.0, scale))
+    # Points move by a rounding: of 4.5e6 pairs few change sides.
+    np.testing.assert_allclose(scaled.dimension, plain.dimension, atol=1e-3)
+    assert scaled.status == Status.OK
+
+
+def test_more_pairs_than_32_bits_count():
+    points = jax.ShapeDtypeStruct((100_000, 2), jnp.float32)
+    assert jax.eval_shape(lambda x: correlation_dimension(x).dimension, points).shape == ()

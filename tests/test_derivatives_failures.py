@@ -100,3 +100,11 @@ def test_wrong_functions_say_what_fits(wrap, function, error, message):
 def test_no_system():
     with pytest.raises(TypeError, match="expected a Flow or a Map, got function"):
         with_jacobian(henon_product, henon_product)  # type: ignore[arg-type]
+
+
+def test_a_product_that_is_right_on_axes_only_is_refused():
+    def push(n, x, p, dx):
+        return -2 * p["a"] * x[0] * dx[0] + dx[1] + dx[0] * dx[1], p["b"] * dx[0]
+
+    with pytest.raises(ValueError, match="not linear in the tangent vector"):
+        with_jvp(models.henon(), push)

@@ -135,6 +135,12 @@ def test_failures_are_reported(make, every, status, x64):
     assert finite_time_lyapunov(make(), n_steps=100, qr_every=every).status == status
 
 
+def test_a_vector_that_overflows_is_reported():
+    """In the last interval, within which the state stays finite: 1e20 twice leaves float32."""
+    system = jaxdyn.iterated_map(lambda n, x, p: 1e20 * x, {}, [1e-30])
+    assert finite_time_lyapunov(system, n_steps=2, qr_every=2).status == Status.NON_FINITE
+
+
 def test_an_iteration_that_does_not_end_is_reported(x64, monkeypatch):
     monkeypatch.setattr(one_sided_jacobi, "SWEEPS", 1)
     matrix = np.random.default_rng(3).standard_normal((12, 12))

@@ -97,6 +97,12 @@ def test_failures_are_reported(make, settings, status, x64):
     assert local_lyapunov(make(), window=50, **settings).status == status
 
 
+def test_a_vector_that_overflows_is_reported():
+    """In the last interval, within which the state stays finite: 1e20 twice leaves float32."""
+    system = jaxdyn.iterated_map(lambda n, x, p: 1e20 * x, {}, [1e-30])
+    assert local_lyapunov(system, n_steps=2, n_transient=0, window=2, qr_every=2).status == Status.NON_FINITE
+
+
 def test_single_precision_stays():
     run = jax.jit(functools.partial(local_lyapunov, n_steps=20, window=5, dt=0.01))(models.lorenz63())
     assert {leaf.dtype for leaf in jax.tree.leaves(run)} == {jnp.dtype(jnp.float32), jnp.dtype(jnp.int8)}

@@ -10,6 +10,7 @@ from jax import export
 
 import jaxdyn
 from jaxdyn import JaxdynWarning, Status, lyapunov_spectrum, models
+from jaxdyn.errors import FailedCheck
 
 EPS = np.finfo(np.float64).eps
 
@@ -93,6 +94,15 @@ def test_a_superstable_orbit_has_minus_infinity(x64):
     assert spectrum.exponents[0] == -np.inf
     assert spectrum.status == Status.OK
     assert spectrum.kaplan_yorke_dimension == 0
+
+
+def test_a_vector_that_overflows_is_reported(x64):
+    """In the last interval, within which the state stays finite: 1e20 twice leaves float32."""
+    system = jaxdyn.iterated_map(lambda n, x, p: 1e20 * x, {}, [1e-30], dtype=np.float32)
+    for n_steps in (2, 4):
+        run = lyapunov_spectrum(system, n_steps=n_steps, n_transient=0, qr_every=2, checks=True)
+        assert run.status == Status.NON_FINITE and int(run.checks.verdict) & FailedCheck.SUM
+    assert lyapunov_spectrum(system, n_steps=2, n_transient=0).status == Status.OK
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -99,6 +99,12 @@ def test_a_trajectory_that_leaves_is_reported(x64):
     assert maximal_lyapunov(models.logistic(r=5.0), n_steps=100).status == Status.NON_FINITE
 
 
+def test_a_vector_that_overflows_is_reported():
+    """In the last interval, within which the state stays finite: 1e20 twice leaves float32."""
+    system = jaxdyn.iterated_map(lambda n, x, p: 1e20 * x, {}, [1e-30])
+    assert maximal_lyapunov(system, n_steps=2, n_transient=0, qr_every=2).status == Status.NON_FINITE
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

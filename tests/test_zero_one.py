@@ -112,3 +112,27 @@ def test_wrong_series_are_named(arguments, message):
         zero_one_test(np.ones(200), n_lags=150)
     with pytest.raises(ValueError, match=r"frequencies must have shape \(m,\)"):
         zero_one_test(np.ones(200), frequencies=1.0)
+
+
+CHAOTIC = jnp.asarray(np.random.default_rng(0).normal(size=1000), jnp.float32)
+
+
+def test_frequencies_must_be_numbers():
+    with pytest.raises(ValueError, match="must be finite"):
+        zero_one_test(CHAOTIC, frequencies=[np.nan])
+    found = jax.jit(lambda c: zero_one_test(CHAOTIC, frequencies=c))(jnp.array([1.0, jnp.inf]))
+    assert np.isnan(found.correlations[1]) and found.status == Status.NON_FINITE
+
+
+@pytest.mark.parametrize("scale", [1e37, 1e-36])
+def test_observations_of_any_size(scale):
+    """Powers of ten cost a rounding each; the sums of the squares would not be finite."""
+    plain, scaled = (zero_one_test(CHAOTIC * np.float32(s)) for s in (1.0, scale))
+    np.testing.assert_allclose(scaled.k, plain.k, atol=1e-3)
+    np.testing.assert_allclose(scaled.oversampling, plain.oversampling, rtol=1e-4)
+    assert scaled.status == Status.OK
+
+
+def test_an_infinite_observation_leaves_no_number():
+    found = zero_one_test(CHAOTIC.at[3].set(jnp.inf))
+    assert np.isnan(found.k) and np.isnan(found.oversampling) and found.status == Status.NON_FINITE

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._types import is_concrete
-from jaxdyn.analysis.lyapunov_course import Averages, Course, Fixed
+from jaxdyn.analysis.lyapunov_course import Course, Fixed
 from jaxdyn.analysis.until import Until
 
 __all__ = ["saved_run"]
@@ -24,8 +24,8 @@ EQUATIONS = "equations"
 """Name of the part that also changes with most of the others."""
 
 
-def saved_run(path: str | os.PathLike[str], course: Course, rule: Fixed | Until) -> Averages:
-    """Averages of a run that is saved after its transient and after each batch, and goes on from what was saved.
+def saved_run(path: str | os.PathLike[str], course: Course, rule: Fixed | Until) -> Any:
+    """State at the end of a run that is saved after its transient and each batch, and goes on from what was saved.
 
     The file holds all numbers of the run between two batches, and digests of all that decides them. Each piece is run
     by one and the same compiled program, so an interrupted run gives the same bits.
@@ -38,20 +38,32 @@ def saved_run(path: str | os.PathLike[str], course: Course, rule: Fixed | Until)
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"checkpoint={str(path)!r} is a directory; give the path of a file, such as 'run.npz'")
-    begin = jax.jit(lambda course: rule.begin(course))
-    like = jax.eval_shape(begin, course)
-    lowered = jax.jit(lambda course, state: rule.one_batch(course, state)).lower(course, like)
-    parts = _fingerprint(course, rule, lowered)
-    state = _loaded(path, parts, like)
-    one_batch = lowered.compile()
-    if state is None:
+    found, values = _read(path), _values(course, rule)
+    if found is not None:  # at first by what needs no tracing
+        _refuse_another_run(path, {name: word for name, word in found[0].items() if name != EQUATIONS}, values)
+    like = jax.eval_shape(_begin, course, rule)
+    parts = values | {EQUATIONS: _equations(_one_batch.lower(course, rule, like))}
+    if found is None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        state = begin(course)
+        state = _begin(course, rule)
         save(path, parts, state)
+    else:
+        _refuse_another_run(path, found[0], parts)
+        state = jax.tree.unflatten(jax.tree.structure(like), [jax.device_put(leaf) for leaf in found[1]])
     while not rule.is_over(state):
-        state = one_batch(course, state)
+        state = _one_batch(course, rule, state)
         save(path, parts, state)
-    return jax.jit(lambda course, state: rule.averages_of(course, state))(course, state)
+    return state
+
+
+@jax.jit
+def _begin(course: Course, rule: Fixed | Until) -> Any:
+    return rule.begin(course)
+
+
+@jax.jit
+def _one_batch(course: Course, rule: Fixed | Until, state: Any) -> Any:
+    return rule.one_batch(course, state)
 
 
 def save(path: Path, parts: dict[str, str], state: Any) -> None:
@@ -79,8 +91,8 @@ def _sync_directory(path: Path) -> None:
             os.close(handle)
 
 
-def _loaded(path: Path, parts: dict[str, str], like: Any) -> Any:
-    """State that a file holds, None if there is none; complains about a file of another run and a damaged one."""
+def _read(path: Path) -> tuple[dict[str, str], list[Any]] | None:
+    """Parts of the fingerprint and arrays of the state in a file, None if there is none; complains if it is damaged."""
     if not path.exists():
         return None
     damaged = f"{path} is no complete checkpoint of jaxdyn; delete it to begin anew, or give another path"
@@ -96,8 +108,7 @@ def _loaded(path: Path, parts: dict[str, str], like: Any) -> Any:
         raise ValueError(f"{damaged} ({type(error).__name__})") from error
     if not whole:
         raise ValueError(f"{damaged} (its numbers do not fit their digest)")
-    _refuse_another_run(path, stored, parts)
-    return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(leaf) for leaf in leaves])
+    return stored, leaves
 
 
 def _refuse_another_run(path: Path, stored: dict[str, str], asked: dict[str, str]) -> None:
@@ -117,8 +128,8 @@ def _refuse_another_run(path: Path, stored: dict[str, str], asked: dict[str, str
     )
 
 
-def _fingerprint(course: Course, rule: Fixed | Until, lowered: Any) -> dict[str, str]:
-    """All that decides the numbers, by name: short values as they are, arrays as digests."""
+def _values(course: Course, rule: Fixed | Until) -> dict[str, str]:
+    """All that decides the numbers but the equations, by name: short values as they are, arrays as digests."""
     system = course.system
     values: dict[str, Any] = {
         "system": system.about.name,
@@ -141,10 +152,13 @@ def _fingerprint(course: Course, rule: Fixed | Until, lowered: Any) -> dict[str,
         "start x0": system.x0,
         "other numbers of the system": _digest(jax.tree.leaves((system.field, course.method))),
     }
-    beside = getattr(getattr(lowered, "_lowering", None), "const_args", ())
-    values |= {EQUATIONS: _digest([lowered.as_text(), *beside])}
     values |= {"version of jax": jax.__version__, "machine": platform.machine(), "device": jax.devices()[0].device_kind}
     return {name: _word(value) for name, value in values.items()}
+
+
+def _equations(lowered: Any) -> str:
+    """Digest of the program, and of the long arrays that the field closes over, which stand beside its text."""
+    return _digest([lowered.as_text(), *getattr(getattr(lowered, "_lowering", None), "const_args", ())])
 
 
 @functools.singledispatch

@@ -164,7 +164,8 @@ def _given_radii(radii: Any, dtype: Any) -> Array:
 @functools.partial(jax.jit, static_argnames=("theiler", "low"))
 def _default_radii(x: Array, theiler: int, low: float) -> Array:
     """Radii from the quantile `low` of the distances to the largest, by distances of a sample of pairs."""
-    n = len(x)
+    n, scale = len(x), _scale(x)
+    x = x / scale
     # Partners are drawn, always the same: on a torus all pairs of one lag are equally far apart.
     index = jnp.arange(n, dtype=jnp.int32)
     lags = jax.random.randint(jax.random.key(0), (N_SAMPLED, n), theiler + 1, max(n - theiler, theiler + 2), jnp.int32)
@@ -178,7 +179,13 @@ def _default_radii(x: Array, theiler: int, low: float) -> Array:
     smallest = ordered[jnp.minimum((low * positive.astype(x.dtype)).astype(jnp.int32), len(ordered) - 1)]
     largest = jnp.where(largest > tiny, largest, 1)
     smallest = jnp.minimum(jnp.where(jnp.isfinite(smallest), smallest, largest), 0.5 * largest)
-    return jnp.exp(jnp.linspace(jnp.log(smallest), jnp.log(largest), N_RADII).astype(x.dtype))
+    return scale * jnp.exp(jnp.linspace(jnp.log(smallest), jnp.log(largest), N_RADII).astype(x.dtype))
+
+
+def _scale(x: Array) -> Array:
+    """The largest coordinate: squares of lengths over it stay inside the dtype."""
+    largest = jnp.max(jnp.abs(x))
+    return jnp.where(largest > 0, largest, 1)
 
 
 def _rounding(x: Array) -> Array:
@@ -203,7 +210,7 @@ def _dimension(
     # The first radius counts pairs that coincide.
     counts = _counts(x, jnp.concatenate([_rounding(x)[None], radii]), theiler, block)
     total = jnp.sum(counts, axis=0) / 2  # each pair is in the counts of both of its points
-    curve = total / n_pairs
+    curve = total / float(n_pairs)  # as a whole number it may be beyond int32
     coincident, curve = curve[0], curve[1:]
     inside = (curve >= low) & (curve <= high) & (curve > 0)
     u = jnp.log(radii)
@@ -248,9 +255,7 @@ def _counts(x: Array, radii: Array, theiler: int, block: int) -> Array:
     The points are cut into tiles; every pair of tiles is compared once, one pair of them at a time.
     """
     n = len(x)
-    # Squares of lengths over the largest coordinate stay inside the dtype.
-    largest = jnp.max(jnp.abs(x))
-    scale = jnp.where(largest > 0, largest, 1)
+    scale = _scale(x)
     x, limits = x / scale, (radii / scale) ** 2
     n_tiles = -(-n // block)
     # Coordinates first: each is then one row, and one column, of a tile of distances.

@@ -11,8 +11,7 @@ from jaxdyn.analysis.batches import number_of_intervals
 from jaxdyn.analysis.matrices import generic_frame
 from jaxdyn.analysis.one_sided_jacobi import graded_singular_values, unit_rows
 from jaxdyn.analysis.orthonormal import full_product
-from jaxdyn.analysis.tangent import CompensatedSum, growth_spread, lost_directions, tangent_interval
-from jaxdyn.errors import Status
+from jaxdyn.analysis.tangent import CompensatedSum, growth_spread, status_of_exponents, tangent_interval
 from jaxdyn.integrate import method_of, repeat, resolve_steps
 from jaxdyn.methods import Method
 from jaxdyn.system import System
@@ -140,12 +139,9 @@ def _finite_time(
     exponents = log_values / (jnp.abs(dt) * (n_intervals * every))
     directions = full_product(rows, frame)
     largest = jnp.take_along_axis(directions, jnp.argmax(jnp.abs(directions), axis=1)[:, None], axis=1)
-    finite = jnp.all(jnp.isfinite(end.x)) & ~jnp.any(jnp.isnan(exponents))
-    code = jnp.where(converged, int(Status.OK), int(Status.NOT_CONVERGED))
-    code = jnp.where(lost_directions(end.spread), int(Status.QR_INTERVAL), code)
     return FiniteTimeLyapunov(
         exponents=exponents,
-        status=jnp.where(finite, code, int(Status.NON_FINITE)).astype(jnp.int8),
+        status=status_of_exponents(end.x, exponents, end.spread, converged),
         x=end.x,
         directions=jnp.where(largest < 0, -directions, directions),
     )

@@ -79,8 +79,8 @@ def chaos_indicators(
     n_vectors
         Number k of vectors, static, at most the dimension; default 2 (1 in one dimension).
     running_every
-        Steps between two running values, static; by default there are 32 to 63 of them. Steps that fill no block come
-        first, within the first value's.
+        Steps between two running values, static; by default there are 32 to 63 of them, in runs of fewer steps than 32
+        one after each step. Steps that fill no block come first, within the first value's.
     method
         `RK4()` by default; maps are iterated.
 

@@ -10,8 +10,7 @@ from jaxdyn._record import detail, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, Shaped, whole_number
 from jaxdyn.analysis.batches import batch_means, number_of_intervals, standard_error, transient_intervals
 from jaxdyn.analysis.matrices import generic_frame
-from jaxdyn.analysis.tangent import growth_spread, lost_directions, require_forward, tangent_interval
-from jaxdyn.errors import Status
+from jaxdyn.analysis.tangent import growth_spread, require_forward, status_of_exponents, tangent_interval
 from jaxdyn.integrate import march, method_of, repeat, resolve_steps
 from jaxdyn.methods import Method
 from jaxdyn.system import System
@@ -41,7 +40,8 @@ class LocalLyapunov:
     """Part of the windows with an exponent above 0; strictly between 0 and 1, for windows of this length the number of
     unstable directions is not the same everywhere."""
     status: Int[Array, ""] = labelled()
-    """NON_FINITE if the trajectory left the finite numbers, QR_INTERVAL if a direction was lost to rounding."""
+    """NON_FINITE if the trajectory or a vector left the finite numbers, QR_INTERVAL if a direction was lost to
+    rounding."""
     local_exponents: Float[Array, "window k"] = detail(
         "window", "exponent", words="local Lyapunov exponent", unit="rate"
     )
@@ -169,15 +169,13 @@ def _local(system: System, method: Method, dt: Array, counts: tuple[int, int, in
     exponents = jnp.mean(local, axis=0)
     # One window has no spread: nan, as the standard error.
     deviation = standard_error(local) * math.sqrt(n_windows)
-    finite = jnp.all(jnp.isfinite(end.x)) & ~jnp.any(jnp.isnan(exponents))
-    code = jnp.where(lost_directions(end.spread), int(Status.QR_INTERVAL), int(Status.OK))
     return LocalLyapunov(
         exponents=exponents,
         std_error=standard_error(batch_means(local)),
         standard_deviation=deviation,
         scaled_deviation=deviation * jnp.sqrt(dt * (n_intervals * every)),
         positive_fraction=jnp.mean((local > 0).astype(local.dtype), axis=0),
-        status=jnp.where(finite, code, int(Status.NON_FINITE)).astype(jnp.int8),
+        status=status_of_exponents(end.x, exponents, end.spread),
         local_exponents=local,
         t=system.time(0, dt, first_i),
         x=first_x,

@@ -3,6 +3,7 @@
 import functools
 import os
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from jaxdyn.analysis.checkpoint import saved_run
 from jaxdyn.analysis.dimension import kaplan_yorke_dimension
 from jaxdyn.analysis.lyapunov_checks import SpectrumChecks, spectrum_checks
 from jaxdyn.analysis.lyapunov_course import Averages, Course, Fixed
-from jaxdyn.analysis.tangent import lost_directions, require_forward
+from jaxdyn.analysis.tangent import require_forward, status_of_exponents
 from jaxdyn.analysis.until import StdError, Until, until_of
 from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.integrate import method_of, resolve_steps
@@ -41,8 +42,8 @@ class LyapunovSpectrum:
     checks: SpectrumChecks | None
     """What must be zero, and a verdict; None if not asked for."""
     status: Int[Array, ""] = labelled()
-    """NON_FINITE if the trajectory left the finite numbers, QR_INTERVAL if a direction was lost to rounding,
-    NOT_CONVERGED if `until` was not met within the steps."""
+    """NON_FINITE if the trajectory or a vector left the finite numbers, QR_INTERVAL if a direction was lost to
+    rounding, NOT_CONVERGED if `until` was not met within the steps."""
     running: Float[Array, "block k"] = detail("block", "exponent", words="running Lyapunov exponent", unit="rate")
     """Estimates after each batch, the result last; with `until` nan in the first rows, where there is no batch."""
     running_time: Float[Array, " block"] = detail("block", words="averaging time", unit="time")
@@ -97,7 +98,8 @@ def lyapunov_spectrum(
         Step of a flow, time units, positive. Maps take none.
     n_transient
         Steps before averaging, which let the trajectory reach its attractor and the frame its directions;
-        static, a multiple of `qr_every`; default n_steps / 10.
+        static, a multiple of `qr_every`; default a tenth of `n_steps`, with `until` of the steps before errors are
+        looked at for the first time (its `n_least`).
     n_exponents
         How many of the largest exponents; default all.
     qr_every
@@ -162,7 +164,7 @@ def lyapunov_spectrum(
     """
     require_forward(dt)
     n_steps, dt = resolve_steps(system, n_steps, None, dt)
-    k = system.dim if n_exponents is None else n_exponents
+    k = system.dim if n_exponents is None else whole_number(n_exponents, "n_exponents", least=0)
     if not 1 <= k <= system.dim:
         raise ValueError(f"n_exponents must be between 1 and the dimension {system.dim}, got {n_exponents!r}")
     if checks and k != system.dim:
@@ -171,13 +173,15 @@ def lyapunov_spectrum(
         raise ValueError(f"hamiltonian=True is for checks=True and an even dimension, got checks={checks}, {k} states")
     qr_every = whole_number(qr_every, "qr_every")
     n_intervals = number_of_intervals(n_steps, "n_steps", qr_every, "qr_every", least=1)
-    n_first = transient_intervals(n_transient, "n_transient", qr_every, n_steps)
-    course = Course(system, method_of(system, method), dt, whole_number(k, "n_exponents"), qr_every, bool(checks))
-    rule = Fixed(n_first, n_intervals) if until is None else until_of(until, course, n_first, n_intervals)
+    course = Course(system, method_of(system, method), dt, k, qr_every, bool(checks))
+    if until is None:
+        rule = Fixed(transient_intervals(n_transient, "n_transient", qr_every, n_steps), n_intervals)
+    else:
+        rule = until_of(until, course, n_transient, n_intervals)
     if checkpoint is None:
         result = _spectrum(course, rule, bool(hamiltonian))
     else:
-        result = _summary(course, saved_run(checkpoint, course, rule), bool(hamiltonian))
+        result = _spectrum_of_saved(course, rule, saved_run(checkpoint, course, rule), bool(hamiltonian))
     if is_concrete(result.status) and np.any(np.asarray(result.status) == Status.QR_INTERVAL):
         warnings.warn(
             f"tangent directions of {system.about.name} were lost to rounding between orthonormalizations: "
@@ -194,6 +198,10 @@ def _spectrum(course: Course, rule: Fixed | Until, hamiltonian: bool) -> Lyapuno
 
 
 @functools.partial(jax.jit, static_argnames="hamiltonian")
+def _spectrum_of_saved(course: Course, rule: Fixed | Until, state: Any, hamiltonian: bool) -> LyapunovSpectrum:
+    return _summary(course, rule.averages_of(course, state), hamiltonian)
+
+
 def _summary(course: Course, averages: Averages, hamiltonian: bool) -> LyapunovSpectrum:
     system, dt, end = course.system, course.dt, averages.end
     times = jnp.multiply(dt * course.qr_every, averages.intervals.astype(dt.dtype))
@@ -209,7 +217,7 @@ def _summary(course: Course, averages: Averages, hamiltonian: bool) -> LyapunovS
         n_averaged=averages.intervals[-1] * course.qr_every,
         kaplan_yorke_dimension=kaplan_yorke_dimension(neutral[order], dim=system.dim),
         checks=spectrum_checks(course, averages, *sorted_ones, times[-1], hamiltonian) if course.with_volume else None,
-        status=_status(averages, exponents),
+        status=status_of_exponents(end.x, exponents, end.spread, averages.converged),
         running=jnp.where(exist[:, None], averages.sums[:, order] / times[:, None], jnp.nan),
         running_time=jnp.where(exist, times, jnp.nan),
         x=end.x,
@@ -222,11 +230,3 @@ def _neutral_as_zero(exponents: Array, std_error: Array) -> Array:
     size = jnp.abs(exponents)
     rounding = 100 * jnp.finfo(size.dtype).eps * jnp.max(jnp.where(jnp.isfinite(size), size, 0))
     return jnp.where(size <= jnp.maximum(2 * std_error, rounding), 0, exponents)
-
-
-def _status(averages: Averages, exponents: Array) -> Array:
-    end = averages.end
-    finite = jnp.all(jnp.isfinite(end.x)) & ~jnp.any(jnp.isnan(exponents))
-    code = jnp.where(averages.converged, int(Status.OK), int(Status.NOT_CONVERGED))
-    code = jnp.where(lost_directions(end.spread), int(Status.QR_INTERVAL), code)
-    return jnp.where(finite, code, int(Status.NON_FINITE)).astype(jnp.int8)

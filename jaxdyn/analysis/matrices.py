@@ -16,6 +16,8 @@ __all__ = ["float_array", "generic_frame", "square_matrix", "tolerance_of"]
 def float_array(value: Any, what: str) -> Array:
     """`value` as a floating array: a float array keeps its dtype, other real numbers get JAX's default."""
     given = jnp.result_type(value) if hasattr(value, "dtype") else np.asarray(value).dtype
+    if given.kind == "O":
+        raise TypeError(f"{what} must be an array of real numbers, got {type(value).__name__}")
     if given.kind not in "fiub":
         raise TypeError(f"{what} must be real numbers, got dtype {given}; write a complex matrix in real components")
     return jnp.asarray(value, given if hasattr(value, "dtype") and given.kind == "f" else default_dtype())

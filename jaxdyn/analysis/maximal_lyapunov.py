@@ -1,10 +1,13 @@
 """Largest Lyapunov exponent by one tangent vector."""
 
+import os
+
 import jax
 
 from jaxdyn._record import detail, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int
 from jaxdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from jaxdyn.analysis.until import StdError
 from jaxdyn.methods import Method
 from jaxdyn.system import System
 
@@ -19,8 +22,11 @@ class MaximalLyapunov:
     """Natural logarithm per time unit (per step for maps)."""
     std_error: Float[Array, ""] = labelled(words="standard error of the largest Lyapunov exponent", unit="rate")
     """Standard error from batch means; it holds when a batch is long against the correlation time."""
+    n_averaged: Int[Array, ""] = labelled(words="averaged steps")
+    """Steps that were averaged."""
     status: Int[Array, ""] = labelled()
-    """NON_FINITE if the trajectory or the vector left the finite numbers."""
+    """NON_FINITE if the trajectory or the vector left the finite numbers, NOT_CONVERGED if `until` was not met within
+    the steps."""
     running: Float[Array, " block"] = detail("block", words="running largest Lyapunov exponent", unit="rate")
     """Estimates after each batch."""
     running_time: Float[Array, " block"] = detail("block", words="averaging time", unit="time")
@@ -39,6 +45,8 @@ def maximal_lyapunov(
     n_transient: int | None = None,
     qr_every: int = 1,
     method: Method | None = None,
+    until: StdError | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> MaximalLyapunov:
     """Largest Lyapunov exponent from the growth of one tangent vector.
 
@@ -51,23 +59,25 @@ def maximal_lyapunov(
     system
         Flow or map, from its start `system.x0` at t = 0.
     n_steps
-        Steps that are averaged, static, a multiple of `qr_every`.
+        Steps that are averaged, static, a multiple of `qr_every`; with `until` at most so many.
     dt
         Step of a flow, time units, positive. Maps take none.
     n_transient
         Steps before averaging, which let the trajectory reach its attractor and the vector its direction; static, a
-        multiple of `qr_every`; default n_steps / 10.
+        multiple of `qr_every`; default as in `lyapunov_spectrum`.
     qr_every
         Steps between scalings (of one vector they are its QR decomposition), static: few enough that its growth stays
         within the dtype.
     method
         `RK4()` by default; maps are iterated.
+    until, checkpoint
+        As in `lyapunov_spectrum`.
 
     Returns
     -------
     MaximalLyapunov
-        exponent, std_error (1/time) and status (); running and running_time (32,) for the convergence; last x and
-        direction (dim,).
+        exponent, std_error (1/time), n_averaged and status (); running and running_time (32,) for the convergence;
+        last x and direction (dim,).
 
     Raises
     ------
@@ -104,6 +114,8 @@ def maximal_lyapunov(
         n_exponents=1,
         qr_every=qr_every,
         method=method,
+        until=until,
+        checkpoint=checkpoint,
     )
     return _of_first(found)
 
@@ -113,6 +125,7 @@ def _of_first(found: LyapunovSpectrum) -> MaximalLyapunov:
     return MaximalLyapunov(
         exponent=found.exponents[0],
         std_error=found.std_error[0],
+        n_averaged=found.n_averaged,
         status=found.status,
         running=found.running[:, 0],
         running_time=found.running_time,

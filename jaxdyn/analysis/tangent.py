@@ -11,6 +11,7 @@ import numpy as np
 from jaxdyn._record import record
 from jaxdyn._types import Array, ArrayLike, is_concrete
 from jaxdyn.analysis.orthonormal import orthonormalize
+from jaxdyn.errors import Status
 from jaxdyn.integrate import repeat
 from jaxdyn.methods import Method
 from jaxdyn.system import System
@@ -21,6 +22,7 @@ __all__ = [
     "growth_spread",
     "lost_directions",
     "require_forward",
+    "status_of_exponents",
     "tangent_interval",
     "tangent_step",
 ]
@@ -85,6 +87,15 @@ def growth_spread(log_growth: Array) -> Array:
 def lost_directions(spread: Array) -> Array:
     """Whether vectors that grew this differently were parallel to rounding before they were parted."""
     return spread > -0.5 * math.log(jnp.finfo(spread.dtype).eps)
+
+
+def status_of_exponents(x: Array, exponents: Array, spread: Array, converged: ArrayLike = True) -> Array:
+    """Status of a run by its last state, its exponents, and the largest `growth_spread` of its intervals."""
+    # Minus infinity is the exponent of a superstable orbit; plus infinity that of a vector that overflowed.
+    finite = jnp.all(jnp.isfinite(x)) & jnp.all(exponents < jnp.inf)
+    code = jnp.where(converged, int(Status.OK), int(Status.NOT_CONVERGED))
+    code = jnp.where(lost_directions(spread), int(Status.QR_INTERVAL), code)
+    return jnp.where(finite, code, int(Status.NON_FINITE)).astype(jnp.int8)
 
 
 def require_forward(dt: Any) -> None:

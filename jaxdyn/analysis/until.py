@@ -9,7 +9,7 @@ from jax import lax
 
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, Bool, Float, Int, is_concrete, whole_number
-from jaxdyn.analysis.batches import N_BATCHES
+from jaxdyn.analysis.batches import N_BATCHES, transient_intervals
 from jaxdyn.analysis.lyapunov_course import Averages, Course, Tangents
 from jaxdyn.integrate import repeat
 
@@ -35,8 +35,9 @@ class StdError:
         Positive, in the unit of what is averaged: one number, or one per exponent in their order. It may be traced, so
         that it differs between lanes.
     n_least
-        Steps before errors are looked at for the first time, static; default 10 000 or the limit, if that is less.
-        Choose at least some two hundred times the slowest correlation time.
+        Steps before errors are looked at for the first time, static; default 10 000 or the limit, if that is less. It
+        is rounded up to 20 whole batches, or down if these do not fit the limit. Choose at least some two hundred
+        times the slowest correlation time.
 
     Notes
     -----
@@ -208,7 +209,7 @@ def _in_pairs(growth: Array) -> Array:
     return jnp.concatenate([growth[0::2] + growth[1::2], jnp.zeros(N_BATCHES // 2, growth.dtype)])
 
 
-def until_of(until: Any, course: Course, n_transient: int, n_intervals: int) -> Until:
+def until_of(until: Any, course: Course, n_transient: int | None, n_intervals: int) -> Until:
     """The rule that the caller gave, for a run of at most `n_intervals`; complains about one that makes no sense."""
     if not isinstance(until, StdError):
         raise TypeError(f"until must be jaxdyn.StdError(tolerance), got {until!r}")
@@ -228,5 +229,6 @@ def until_of(until: Any, course: Course, n_transient: int, n_intervals: int) -> 
         raise ValueError(
             f"n_least={n_least} of StdError exceeds n_steps={n_steps}, the limit of the run; raise n_steps"
         )
-    per_round = n_least // shortest
-    return Until(tolerance, n_transient, per_round, n_intervals // per_round)
+    n_first = transient_intervals(n_transient, "n_transient", course.qr_every, n_least)
+    per_round = min(-(-n_least // shortest), n_intervals // LEAST_BATCHES)
+    return Until(tolerance, n_first, per_round, n_intervals // per_round)

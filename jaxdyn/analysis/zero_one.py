@@ -10,8 +10,9 @@ import numpy as np
 from jax import lax
 
 from jaxdyn._record import detail, labelled, record
-from jaxdyn._types import Array, ArrayLike, Float, Int, whole_number
+from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, whole_number
 from jaxdyn.analysis.matrices import float_array
+from jaxdyn.analysis.scaling import binary_exponent
 from jaxdyn.errors import Status
 
 __all__ = ["ZeroOneTest", "zero_one_test"]
@@ -30,7 +31,7 @@ class ZeroOneTest:
     """Range of the series over its mean change from one observation to the next: a few for a series that is not
     oversampled; far above 10 the test cannot see chaos."""
     status: Int[Array, ""] = labelled()
-    """NON_FINITE if an observation is not finite."""
+    """NON_FINITE if an observation or a frequency is not finite."""
     correlations: Float[Array, " frequency"] = detail("frequency", words="correlation of displacement and lag")
     """Correlation of the mean-square displacement with the lag, for each frequency."""
     frequencies: Float[Array, " frequency"] = detail("frequency")
@@ -118,6 +119,8 @@ def zero_one_test(
         c = jnp.asarray(frequencies, phi.dtype)
         if c.ndim != 1 or len(c) == 0:
             raise ValueError(f"frequencies must have shape (m,) with m >= 1, got {c.shape}")
+        if is_concrete(c) and not np.isfinite(np.asarray(c)).all():
+            raise ValueError("frequencies must be finite, radians per observation, got nan or inf among them")
     return _zero_one(phi, c, n_lags)
 
 
@@ -129,20 +132,20 @@ def _spread(m: int) -> Any:
 
 @functools.partial(jax.jit, static_argnames="n_lags")
 def _zero_one(phi: Array, c: Array, n_lags: int) -> ZeroOneTest:
-    size = jnp.max(jnp.abs(phi))
-    centered = phi - jnp.mean(phi)
+    finite = jnp.all(jnp.isfinite(phi))
+    # The result does not depend on the scale; sums and squares of very large or small ones would leave the dtype.
+    phi = jnp.ldexp(phi, -binary_exponent(phi))
     spread = jnp.max(phi) - jnp.min(phi)
-    # The result does not depend on the scale; squares of very large or small observations would leave the dtype.
-    is_constant = spread <= 100 * jnp.finfo(phi.dtype).eps * size
-    centered = centered / jnp.where(is_constant, 1, spread)
+    is_constant = spread <= 100 * jnp.finfo(phi.dtype).eps * jnp.max(jnp.abs(phi))
+    centered = (phi - jnp.mean(phi)) / jnp.where(is_constant, 1, spread)
     lags = jnp.arange(1, n_lags + 1, dtype=phi.dtype)
     correlations = _correlation(lags, _displacement(_walk(centered, c), n_lags))
-    correlations = jnp.where(is_constant, 0, correlations)
+    correlations = jnp.where(finite & jnp.isfinite(c), jnp.where(is_constant, 0, correlations), jnp.nan)
     change = jnp.mean(jnp.abs(jnp.diff(phi)))
     return ZeroOneTest(
         k=jnp.median(correlations),
-        oversampling=jnp.where(change > 0, spread / jnp.where(change > 0, change, 1), 1),
-        status=jnp.where(jnp.all(jnp.isfinite(phi)), int(Status.OK), int(Status.NON_FINITE)).astype(jnp.int8),
+        oversampling=jnp.where(finite, jnp.where(change > 0, spread / jnp.where(change > 0, change, 1), 1), jnp.nan),
+        status=jnp.where(jnp.all(finite & jnp.isfinite(c)), int(Status.OK), int(Status.NON_FINITE)).astype(jnp.int8),
         correlations=correlations,
         frequencies=c,
     )

@@ -91,6 +91,7 @@ mackey_glass = model(
         ),
         known=(
             "exponents and rates of the map are per delay: divide by tau for those per unit of time",
+            "exp(gamma tau) must be a number: gamma tau < 88 in float32, < 709 in float64",
             "fixed points 0 and, for beta > gamma, (beta/gamma - 1)^(1/n), which is 1 at the defaults; it loses "
             "stability in a Hopf point at tau = 4.7082, where cos(omega tau) = -1/4, omega = 0.387298",
             "multipliers of the map at a fixed point are exp(lambda tau), lambda = -gamma + s exp(-lambda tau) with "

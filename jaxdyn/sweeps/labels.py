@@ -25,8 +25,7 @@ def coordinates(plan: Plan) -> dict[str, tuple[tuple[str, ...], np.ndarray[Any, 
     """All coordinates: name -> (dims, values, attributes)."""
     found = _swept(plan.system, plan.grid)
     for name, (dims, values) in plan.coordinates.items():
-        unit = plan.system.about.time_unit
-        found[name] = (dims, values, {"units": unit, "long_name": "time" if name == "time" else name})
+        found[name] = (dims, values, {"units": _time_unit(plan.system), "long_name": name})
     sizes = {d: n for layout in plan.layouts for d, n in zip(layout.dims, layout.shape, strict=True)}
     for dim, size in sizes.items():
         if dim.split("_")[-1] == "state" and size == plan.system.dim:
@@ -69,9 +68,15 @@ def variable_attributes(layout: Layout, system: System) -> dict[str, Any]:
     return attrs
 
 
+def _time_unit(system: System) -> str:
+    """Unit of time; of a map that says nothing else its steps."""
+    unit = system.about.time_unit
+    return "step" if system.discrete and unit == "1" else unit
+
+
 def _unit(unit: str, system: System) -> str:
     """Unit of a quantity of one system, from what `labelled` says of it."""
-    time = "step" if system.discrete else system.about.time_unit
+    time = _time_unit(system)
     if unit == "time":
         return time
     if unit == "rate" or (unit == "entry" and not system.discrete):
