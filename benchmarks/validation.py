@@ -20,6 +20,7 @@ from validation_core import Case, Known, Measured, apart
 from validation_networks import delay_cases, network_cases
 from validation_others import covariant_cases, cycle_cases, focus_case, regular_case
 from validation_spectra import cases as spectra_cases
+from validation_sprott import cases as sprott_cases
 
 import jaxdyn
 
@@ -48,7 +49,15 @@ class Row:
 
 def all_cases() -> list[Case]:
     """Every case, in the order of the page."""
-    cases = [*spectra_cases(), *delay_cases(), *cycle_cases(), focus_case(), regular_case(), *covariant_cases()]
+    cases = [
+        *spectra_cases(),
+        *sprott_cases(),
+        *delay_cases(),
+        *cycle_cases(),
+        focus_case(),
+        regular_case(),
+        *covariant_cases(),
+    ]
     return [*cases, *network_cases()]
 
 
