@@ -86,7 +86,7 @@ def spectrum_checks(
     # Errors of too few steps, or of an exponent of minus infinity, are not known: nothing is beyond them.
     std_error = jnp.where(jnp.isnan(std_error), jnp.inf, std_error)
     limit = jnp.max(std_error) + rounding + jnp.where(at_rest, AT_REST, ANYWHERE).astype(system.dtype) * rate
-    failed = _unless(agree | (jnp.abs(difference) <= limit), FailedCheck.SUM)
+    failed = _unless(agree | (jnp.isfinite(difference) & (jnp.abs(difference) <= limit)), FailedCheck.SUM)
 
     zero, pairing = nothing, nothing
     if not system.discrete and _is_autonomous(system):
