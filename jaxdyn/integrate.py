@@ -161,8 +161,7 @@ def method_of(system: System, method: Method | None) -> Method:
     return RK4() if method is None else method
 
 
-# Twice as many, a transient before, still are an int32.
-MOST_STEPS = 2**30
+MOST_STEPS = 2**31 - 1  # an int32
 
 
 def resolve_steps(
@@ -185,8 +184,8 @@ def resolve_steps(
     if is_concrete(dt) and (np.ndim(dt) or not np.isfinite(dt) or float(dt) == 0.0):  # type: ignore[arg-type]
         raise ValueError(f"dt must be one finite number other than zero, got {dt!r}")
     n_steps = _steps_until(t1, t0, dt) if n_steps is None else whole_number(n_steps, "n_steps", least=0)
-    if n_steps >= MOST_STEPS:
-        raise ValueError(f"{n_steps} steps are too many: steps are counted in 32 bits, up to {MOST_STEPS - 1}")
+    if n_steps > MOST_STEPS:
+        raise ValueError(f"{n_steps} steps are too many: steps are counted in 32 bits, up to {MOST_STEPS}")
     return n_steps, jnp.asarray(dt, system.dtype)
 
 

@@ -236,3 +236,8 @@ def test_a_missing_step_names_the_one_of_the_model():
 def test_a_traced_end_time_is_refused():
     with pytest.raises(TypeError, match="must be known while tracing; give n_steps instead"):
         jax.jit(lambda dt: jaxdyn.final_state(oscillator(), t1=1.0, dt=dt))(0.1)
+
+
+def test_more_steps_than_are_counted_are_refused():
+    with pytest.raises(ValueError, match="32 bits"):
+        jaxdyn.final_state(jaxdyn.models.henon(), n_steps=2**31)
