@@ -68,9 +68,9 @@ def frequency_of(entry: dict[str, Any]) -> float:
     return entry["drive"]["frequency"] if "drive" in entry else entry["parameters"]["omega"]
 
 
-def flow_case(entry: dict[str, Any], make: Any, family: str) -> Case:
+def flow_case(entry: dict[str, Any], make: Any, family: str, course: tuple[float, int, int, int] | None = None) -> Case:
     """Exponents and dimension of an autonomous flow."""
-    dt, n_steps, n_transient, every = FLOWS[entry["name"]]
+    dt, n_steps, n_transient, every = course or FLOWS[entry["name"]]
 
     def measure(scale: float) -> Measured:
         counts = {"n_steps": at_least(n_steps, scale, 2_000), "n_transient": n_transient}

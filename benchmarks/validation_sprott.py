@@ -13,12 +13,11 @@ from validation_core import (
     averages,
     known_spectrum,
     load,
-    scattered_starts,
     source_of,
     spectra,
-    words,
 )
-from validation_spectra import N_LANES, map_case, measured_flow
+from validation_spectra import flow_case as spectrum_case
+from validation_spectra import map_case
 
 import jaxdyn
 
@@ -56,17 +55,8 @@ def flow_of(entry: dict[str, Any]) -> Any:
 def flow_case(entry: dict[str, Any]) -> Case:
     """Exponents and dimension; 400 steps in a turn, 1600 where kinks lower the order."""
     per_turn = 1600 if entry["name"] == "Chua" else 400
-    dt = entry["period"] / per_turn
-
-    def measure(scale: float) -> Measured:
-        system, lanes = flow_of(entry), at_least(N_LANES, scale, 16)
-        starts = scattered_starts(system, every=97, dt=dt, n_lanes=lanes)
-        return measured_flow(
-            system, starts, dt, n_steps=at_least(1_000 * per_turn, scale, 2_000), n_transient=50 * per_turn
-        )
-
-    text = words(entry["parameters"])
-    return Case(FAMILY, entry["name"], text, known_spectrum(entry), source_of(entry), measure)
+    course = (entry["period"] / per_turn, 1_000 * per_turn, 50 * per_turn, 97)
+    return spectrum_case(entry, flow_of, FAMILY, course)
 
 
 def delayed_logistic(n: Any, s: Any, p: Any) -> Any:

@@ -1,5 +1,6 @@
 """What the caller gives becomes arrays of a strong dtype here: checked, and cast to the system's floating type."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 
 from jaxdyn._types import Array, default_dtype, is_concrete
 
-__all__ = ["largest", "like", "strong", "system_dtype"]
+__all__ = ["is_same_in_all_lanes", "largest", "like", "stacked", "strong", "system_dtype"]
 
 
 def system_dtype(x0: Any, dtype: Any) -> np.dtype[Any]:
@@ -59,9 +60,23 @@ def like(value: Any, old: Array, what: str) -> Array:
     return new
 
 
+def stacked(value: Any, dtype: Any) -> Any:
+    """What a function of the caller's returned: a tuple of scalars becomes one array of `dtype`, all else stays."""
+    return jnp.stack([jnp.asarray(part, dtype) for part in value]) if isinstance(value, tuple | list) else value
+
+
 def largest(values: Array) -> Array:
     """Maximum along the last axis; nan if any value is not finite.
 
     XLA's vectorised maximum on CPUs skips nan (openxla/xla issue 21461), a sum never does.
     """
     return jnp.max(values, axis=-1) + jnp.sum(0 * values, axis=-1)
+
+
+def is_same_in_all_lanes(function: Callable[..., Any], *lanes: Any) -> bool:
+    """Whether a result depends on none of the arguments, lanes first: `jax.vmap` refuses to leave others unbatched."""
+    try:
+        jax.eval_shape(jax.vmap(function, out_axes=None), *lanes)
+    except ValueError:
+        return False
+    return True

@@ -1,7 +1,6 @@
 """Derivatives written by hand: a system whose derivative with respect to the state is the caller's own function."""
 
 import dataclasses
-import types
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -10,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
+from jaxdyn._arrays import stacked
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, Scalar, is_concrete, matmul
-from jaxdyn.system import System
+from jaxdyn.system import System, callable_tree
 
 __all__ = ["with_jacobian", "with_jvp"]
 
@@ -108,21 +108,13 @@ def _with_derivative(system: _S, derivative: Callable[..., Any], is_matrix: bool
     if not callable(derivative):
         arguments = "(t, x, params)" if is_matrix else "(t, x, params, dx)"
         raise TypeError(f"the derivative must be a function {arguments}, got {type(derivative).__name__}")
-    field = _ByHand(system.field, _leaf_or_tree(derivative), is_matrix, system.about.name)
+    field = _ByHand(system.field, callable_tree(derivative), is_matrix, system.about.name)
     result = dataclasses.replace(system, field=field)
     jax.eval_shape(lambda s: jax.jvp(lambda x: s(s.time(0, 0, 0), x), (s.x0,), (s.x0,)), result)  # shapes, dtypes
     if check and is_concrete(system):
         with jax.ensure_compile_time_eval():
             _compare(system, result)
     return result
-
-
-def _leaf_or_tree(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Callable pytree of any function; methods and objects get an identity, for they equal themselves when changed."""
-    if jax.tree.structure(function) != jax.tree.structure(0):
-        return function
-    is_object = isinstance(function, types.MethodType) or isinstance(type(function).__call__, types.FunctionType)
-    return jax.tree_util.Partial((lambda *arguments: function(*arguments)) if is_object else function)
 
 
 class _Made(NamedTuple):
@@ -151,10 +143,7 @@ class _ByHand:
 
 
 def _plain(field: Callable[..., Any], t: Any, x: Array, params: dict[str, Any]) -> Any:
-    rate = field(t, x, params)
-    if isinstance(rate, tuple | list):
-        return jnp.stack([jnp.asarray(part, x.dtype) for part in rate])
-    return jnp.asarray(rate)
+    return jnp.asarray(stacked(field(t, x, params), x.dtype))
 
 
 def _value_of(made: _Made, field: Any, derivative: Any, t: Any, x: Array, params: dict[str, Any]) -> Any:
@@ -197,13 +186,9 @@ def _along(made: _Made, derivative: Any, t: Any, x: Array, params: dict[str, Any
     if made.is_matrix:
         rows = derivative(t, x, params)
         if isinstance(rows, tuple | list):
-            rows = jnp.stack([_array(row, x) for row in rows])
+            rows = jnp.stack([stacked(row, x.dtype) for row in rows])
         return matmul(_checked(rows, (dim, dim), made, x), dx)
-    return _checked(_array(derivative(t, x, params, dx), x), (dim,), made, x)
-
-
-def _array(row: Any, x: Array) -> Any:
-    return jnp.stack([jnp.asarray(part, x.dtype) for part in row]) if isinstance(row, tuple | list) else row
+    return _checked(stacked(derivative(t, x, params, dx), x.dtype), (dim,), made, x)
 
 
 def _checked(value: Any, shape: tuple[int, ...], made: _Made, x: Array) -> Array:
@@ -245,25 +230,29 @@ def _compare(system: System, by_hand: System) -> None:
         )
     eps = float(np.finfo(start.dtype).eps)
     size = np.abs(np.where(known, exact, 0))
-    # Rounding of an entry goes with the terms it is made of; these are of the size of the row's largest entries.
+    # Half the digits of an entry; and, as its terms may cancel, three digits beyond the last of the row's largest.
     allowed = eps**0.5 * size + 1000 * eps * size.max(axis=(0, 2))[:, None]
     difference = np.where(known, np.abs(hand - np.where(known, exact, 0)), 0)
     wrong = ~(difference <= allowed)  # also where it is nan
     if wrong.any():
-        entries = wrong[..., :-1].any(axis=0).sum()
-        if not entries:
-            raise ValueError(
-                f"{system.about.name}: the product by hand is not linear in the tangent vector: its columns are right, "
-                "but their sums are not; every term must hold one component of the vector as a factor"
-            )
-        excess = np.where(wrong, np.nan_to_num(difference, nan=np.inf), -1)[..., :-1]
-        k, i, j = np.unravel_index(np.argmax(excess), excess.shape)
-        names = system.state_names
-        raise ValueError(
-            f"{system.about.name}: the derivative by hand is wrong in {entries} of {system.dim**2} entries; the "
-            f"largest difference is d {names[i]} / d {names[j]} (row {i}, column {j}): got {hand[k, i, j]:.6g}, exact "
-            f"{exact[k, i, j]:.6g} at t = {k}, x = {_short(states[k])}; correct it, or use it as it is with check=False"
+        raise ValueError(f"{system.about.name}: {_what_is_wrong(system, states, hand, exact, difference, wrong)}")
+
+
+def _what_is_wrong(system: System, states: list[Any], hand: Any, exact: Any, difference: Any, wrong: Any) -> str:
+    entries = wrong[..., :-1].any(axis=0).sum()
+    if not entries:
+        return (
+            "the product by hand is not linear in the tangent vector: its columns are right, but their sums are not; "
+            "every term must hold one component of the vector as a factor"
         )
+    excess = np.where(wrong, np.nan_to_num(difference, nan=np.inf), -1)[..., :-1]
+    k, i, j = np.unravel_index(np.argmax(excess), excess.shape)
+    names = system.state_names
+    return (
+        f"the derivative by hand is wrong in {entries} of {system.dim**2} entries; the largest difference is "
+        f"d {names[i]} / d {names[j]} (row {i}, column {j}): got {hand[k, i, j]:.6g}, exact {exact[k, i, j]:.6g} "
+        f"at t = {k}, x = {_short(states[k])}; correct it, or use it as it is with check=False"
+    )
 
 
 def _short(x: Any) -> str:

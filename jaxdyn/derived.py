@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdyn._arrays import stacked
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, Float, Int, default_dtype, is_concrete, whole_number
 from jaxdyn.about import unknown_name
@@ -203,9 +204,7 @@ class _Driven:
     index: int | None = static()
 
     def __call__(self, t: Any, x: Array, params: dict[str, Any]) -> Array:
-        rate = self.field(t, x, params)
-        if isinstance(rate, tuple | list):
-            rate = jnp.stack([jnp.asarray(part, x.dtype) for part in rate])
+        rate = stacked(self.field(t, x, params), x.dtype)
         value = jnp.asarray(self.u(t, params), x.dtype)
         expected = x.shape if self.index is None else ()
         if value.shape != expected:

@@ -227,17 +227,20 @@ def _build(
         if not (isinstance(name, str) and name.isidentifier()):
             raise TypeError(f"parameter names must be Python identifiers, got {name!r}")
         leaves[name] = strong(value, dtype, f"parameter {name!r}")
-    function = field if _is_callable_pytree(field) else jax.tree_util.Partial(_own_identity(field))
+    function = callable_tree(field)
     about = about or About(name=getattr(field, "__name__", "system").strip("<>"))
     system = kind(function, leaves, start, names, about)
     jax.eval_shape(lambda s: s(s.time(0, 0, 0), s.x0), system)  # wrong fields fail here, not in a sweep
     return system
 
 
-def _own_identity(field: Callable[..., Any]) -> Callable[..., Any]:
-    """Plain function for each method or callable object: those equal themselves also after their object has changed."""
-    is_object = isinstance(field, types.MethodType) or isinstance(type(field).__call__, types.FunctionType)
-    return (lambda t, x, params: field(t, x, params)) if is_object else field
+def callable_tree(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Callable pytree of any function; a method or object gets an identity, for it equals itself also when changed."""
+    # Not treedef_is_leaf: it takes a record without leaves for a leaf.
+    if jax.tree.structure(function) != jax.tree.structure(0):
+        return function
+    is_object = isinstance(function, types.MethodType) or isinstance(type(function).__call__, types.FunctionType)
+    return jax.tree_util.Partial((lambda *arguments: function(*arguments)) if is_object else function)
 
 
 def _state_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:
@@ -250,11 +253,6 @@ def _state_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:
             "give one value and one name per state"
         )
     return names
-
-
-def _is_callable_pytree(field: Any) -> bool:
-    # Not treedef_is_leaf: it takes a record without leaves for a leaf.
-    return jax.tree.structure(field) != jax.tree.structure(0)
 
 
 def _as_state(value: Any, x: Array, system: System) -> Array:

@@ -34,13 +34,15 @@ class Analysis:
     """A function of a system; `applies_to` says of which.
 
     A `heavy` one compiles for seconds. It is called as it is, relying on the jit inside it, and one model of
-    each kind and dimension stands for all: it knows a system by nothing else.
+    each kind and dimension stands for all: it knows a system by nothing else. So does one that calls nothing
+    that the `basic` ones do not: all its other models are left to the slow tests.
     """
 
     name: str
     run: Callable[[Any], Any]
     applies_to: Callable[[Any], bool] = lambda system: True
     heavy: bool = False
+    basic: bool = False
 
 
 def is_flow(system: Any) -> bool:
@@ -112,12 +114,12 @@ def grow_at_start(system: Any) -> Any:
 
 
 ANALYSES = [
-    Analysis("final_state", advance()),
+    Analysis("final_state", advance(), basic=True),
     Analysis("final_state_euler", advance(jaxdyn.Euler()), is_flow),
     Analysis("final_state_heun", advance(jaxdyn.Heun()), is_flow),
     Analysis("final_state_tsit5", advance(jaxdyn.Tsit5()), is_flow),
     Analysis("trajectory", lambda s: jaxdyn.trajectory(s, n_steps=N_STEPS, save=jaxdyn.Every(2), t0=1, **step_of(s))),
-    Analysis("jacobian", jaxdyn.jacobian),
+    Analysis("jacobian", jaxdyn.jacobian, basic=True),
     Analysis("eigenvalues", jaxdyn.eigenvalues),
     Analysis("linearize", jaxdyn.linearize),
     Analysis("fixed_points", find_fixed_points, has_isolated_points, heavy=True),
@@ -136,17 +138,19 @@ def build(name: str, dtype: Any = None) -> Any:
     return jaxdyn.models.REGISTRY[name](**MODELS[name], dtype=dtype)
 
 
-def cases() -> list[Any]:
-    """Every model with every analysis that applies to it."""
+def cases(*, compiled: bool = True) -> list[Any]:
+    """Every model with every analysis that applies to it; tests that compile nothing are quick with all."""
     found, seen = [], set()
     for name in reversed(MODELS):
         system = build(name)
-        for analysis in ANALYSES:
-            stands_for = (analysis.name, system.discrete, system.dim) if analysis.heavy else (analysis.name, name)
-            if analysis.applies_to(system) and stands_for not in seen:
-                seen.add(stands_for)
-                marks = [pytest.mark.slow] * analysis.heavy
-                found.append(pytest.param(name, analysis, id=f"{name}-{analysis.name}", marks=marks))
+        for analysis in filter(lambda analysis: analysis.applies_to(system), ANALYSES):
+            kind = (analysis.name, system.discrete, system.dim)
+            if analysis.heavy and kind in seen:
+                continue
+            slow = analysis.heavy or (compiled and not analysis.basic and kind in seen)
+            seen.add(kind)
+            marks = [pytest.mark.slow] * slow
+            found.append(pytest.param(name, analysis, id=f"{name}-{analysis.name}", marks=marks))
     return found[::-1]
 
 

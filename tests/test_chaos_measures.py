@@ -45,7 +45,13 @@ MEASURES = {
 }
 
 
-@pytest.mark.parametrize("name", MEASURES)
+QUICK = ("maximal", "covariant", "indicators", "dimension and entropy")
+"""Of each kind of loop one; the others are left to the slow tests."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MEASURES]
+)
 def test_transforms_agree_beside_a_lane_that_fails(name, x64):
     measure = MEASURES[name]
 

@@ -112,6 +112,7 @@ def test_scale_and_origin_do_not_matter(x64):
     np.testing.assert_allclose(turned.dimension, given.dimension, atol=0.05 * given.std_error)
 
 
+@pytest.mark.slow
 def test_a_slow_series_looks_like_a_curve_without_a_theiler_window(x64):
     """Six independent Gaussian processes of correlation time 40: neighbors in time are nearest, until left out."""
     kernel = np.exp(-0.5 * (np.arange(-120, 121) / 40) ** 2)
@@ -188,6 +189,7 @@ def test_few_points_have_large_errors(x64):
     assert abs(found.dimension - 2) < 3 * found.std_error + 0.3  # edges: the range reaches C = 0.1
 
 
+@pytest.mark.slow
 def test_jit_vmap_and_lanes_agree():
     samples = jnp.asarray(np.stack([square(200, seed) for seed in range(3)]), jnp.float32)
 

@@ -69,7 +69,7 @@ def test_of_a_map_they_are_the_eigenvectors(settings, x64):
     assert found.status == Status.OK and found.seam == 0
 
 
-@pytest.mark.parametrize("method", [None, jaxdyn.Heun()])
+@pytest.mark.parametrize("method", [None, pytest.param(jaxdyn.Heun(), marks=pytest.mark.slow)])
 def test_of_a_flow_they_are_the_eigenvectors(method, x64):
     """Of any one-step method: its step is a polynomial of the matrix."""
     matrix = np.array([[-0.5, 2.0, 0.0], [0.0, 0.7, 1.0], [0.0, 0.1, -2.0]])
@@ -135,6 +135,7 @@ def test_they_are_covariant(x64):
     np.testing.assert_allclose(np.log(lengths).mean(axis=0), found.covariant_rates, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_they_do_not_depend_on_where_the_sweeps_begin(x64):
     """The unstable direction knows the past, the stable one the future: both have forgotten the ends."""
     near = henon_run(n_transient_backward=60)
@@ -169,7 +170,7 @@ def test_growth_along_them_differs_from_the_exponents_by_the_ends_alone(x64):
 # Segments
 
 
-@pytest.mark.parametrize("name", ["henon", "lorenz"])
+@pytest.mark.parametrize("name", ["henon", pytest.param("lorenz", marks=pytest.mark.slow)])
 def test_segments_do_not_matter(name, x64):
     """Orbits of 1000 steps; a state computed in another way would be lost after 40 (Hénon: 100) time units."""
     make, step = {"henon": (models.henon, {}), "lorenz": (models.lorenz63, {"dt": 0.05})}[name]
@@ -243,6 +244,7 @@ def test_a_rotating_plane_is_one_subspace(x64):
     assert found.angle_histogram[int(expected / (np.pi / 2) * 10)] == 300
 
 
+@pytest.mark.slow
 def test_many_vectors(x64):
     """Lorenz-96 with 12 sites: Householder QR and the solver of the library, of 11 vectors."""
     system = models.lorenz96(n=12)

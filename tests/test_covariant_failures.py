@@ -38,7 +38,7 @@ def test_failures_are_reported(make, settings, status, x64):
         ({"save_every": 5, "segment": 8}, "segment=8 must be a multiple of save_every=5; use segment=10"),
         ({"qr_every": 2, "n_transient_forward": 3}, "n_transient_forward=3 must be a multiple of qr_every=2"),
         ({"qr_every": 2, "n_transient_backward": 3}, "n_transient_backward=3 must be a multiple of qr_every=2"),
-        ({"n_vectors": 4}, "n_vectors must be between 1 and the dimension 3, got 4"),
+        ({"n_vectors": 4}, "n_vectors must be between 1 and the dimension 3 of lorenz63, got 4"),
         ({"subspaces": (1, 1)}, r"subspaces=\(1, 1\) hold 2 vectors, but there are 3"),
     ],
 )

@@ -52,7 +52,11 @@ CASES: dict[str, Any] = {
     "network_matrix": (models.random_rnn_map, {"n": 20, "g": 3.0}, with_jacobian, network_matrix, MAP),
     "network_product": (models.random_rnn_map, {"n": 20, "g": 3.0}, with_jvp, network_product, MAP),
 }
-ALL = pytest.mark.parametrize("case", CASES)
+QUICK = ("lorenz_matrix", "henon_product", "network_product")
+"""One of each kind; the others are left to the slow tests."""
+ALL = pytest.mark.parametrize(
+    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 
 
 def pair(case, **arguments):
@@ -139,7 +143,7 @@ def test_second_derivatives_are_those_of_the_function(case):
 
 
 @pytest.mark.parametrize("engine", [None, jaxdyn.Vmap(), jaxdyn.Xla(block=2), jaxdyn.Native(vectors=1)], ids=str)
-@pytest.mark.parametrize("case", ["lorenz_matrix", "henon_product"])
+@pytest.mark.parametrize("case", [pytest.param("lorenz_matrix", marks=pytest.mark.slow), "henon_product"])
 def test_sweeps_and_lanes(case, engine):
     system, by_hand, settings = pair(case)
     name = "rho" if case == "lorenz_matrix" else "a"

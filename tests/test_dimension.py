@@ -106,6 +106,7 @@ def test_entropy_of_a_spectrum(x64):
     assert abs(found.value - np.log(2)) < 3 * found.std_error
 
 
+@pytest.mark.slow
 def test_covariance_of_a_spectrum(x64):
     """Where the sum is known exactly the errors of the first and the last exponent cancel: those of Henon's map."""
     starts = np.random.default_rng(0).uniform(-0.1, 0.1, (64, 2))

@@ -1,9 +1,5 @@
 """Interactive exploration, driven without a screen: what is drawn is what the analyses give."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import gc
 import itertools
 import sys
@@ -20,10 +16,7 @@ STEPS = {"t1": 40.0, "dt": 0.1}
 WINDOW = ("v", -2.5, 2.5), ("w", -1, 2)
 
 
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 def neuron(**params):

@@ -1,22 +1,13 @@
 """Nullclines beside sliders: their colors, quasi-steady states, failures."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import jaxdyn
 from jaxdyn.interactive import explore
 
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 def test_nullclines_have_the_colors_of_their_time_series():

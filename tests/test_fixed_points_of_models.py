@@ -166,6 +166,7 @@ def test_multipliers_at_period_doublings_are_minus_one(name, x64):
         assert abs(multiplier + 1) <= 100 * 1e-14 * 10 * 4.67**k + 1e-11
 
 
+@pytest.mark.slow
 def test_superstable_orbits_have_multiplier_zero(x64):
     for k, r in enumerate(VALUES["logistic"]["superstable"][:5]):
         system = models.logistic(r=r)

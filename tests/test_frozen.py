@@ -43,6 +43,7 @@ def test_fields_that_return_arrays_and_maps():
     np.testing.assert_allclose(henon(0, [0.5])[0], 1 - 1.4 * 0.25 + 0.25, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_frozen_states_are_swept_differentiated_and_frozen_again(x64):
     fast = frozen(jaxdyn.models.hebbian_pair(), WEIGHTS)
     gain = jax.grad(lambda m: fast.with_params(m11=m)(0.0, [0.5, 0.0])[0])(0.7)

@@ -168,6 +168,7 @@ def test_two_trajectories_part_them_as_well(x64):
     assert np.all(np.abs(rates[n:]) < (np.log(5_000) + 3) / 5_000)
 
 
+@pytest.mark.slow
 def test_gali_of_chaos_agrees_with_the_spectrum_of_the_same_orbit(x64):
     """Same frame, same steps: the logarithm and the sum of differences of exponents differ by angles only."""
     settings = {"dt": 0.05, "n_steps": 20_000, "n_transient": 0}
@@ -179,6 +180,7 @@ def test_gali_of_chaos_agrees_with_the_spectrum_of_the_same_orbit(x64):
     assert np.all(found.log_gali < -100)
 
 
+@pytest.mark.slow
 def test_where_they_mislead_as_documented(x64):
     """An attracting node aligns vectors without chaos; MEGNO and the exponent tell. No twist: MEGNO goes to 0."""
     node = chaos_indicators(models.linear_map(A=[[0.9, 0.0], [0.0, 0.5]], x0=[1.0, 1.0]), n_steps=1000)

@@ -48,7 +48,7 @@ def test_a_state_that_is_infinite_for_a_moment_is_reported():
     ("make", "arguments", "message"),
     [
         (models.logistic, {"n_vectors": 2}, "n_vectors must be between 1 and the dimension 1 of logistic, got 2"),
-        (models.henon, {"n_vectors": 0}, "n_vectors must be a whole number of at least 1, got 0"),
+        (models.henon, {"n_vectors": 0}, "n_vectors must be between 1 and the dimension 2 of henon, got 0"),
         (models.henon, {"n_steps": 0}, "n_steps must be a whole number of at least 1"),
         (models.henon, {"n_transient": -1}, "n_transient must be a whole number"),
         (models.henon, {"running_every": 11}, "running_every=11 must be at most n_steps=10"),

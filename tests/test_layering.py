@@ -13,7 +13,7 @@ ROOT = Path(jaxdyn.__file__).parent
 # and from its own package where that makes no circle.
 LAYERS = [
     ["jaxdyn._record", "jaxdyn._types"],
-    ["jaxdyn._arrays", "jaxdyn._version", "jaxdyn.about", "jaxdyn.errors"],
+    ["jaxdyn._arrays", "jaxdyn._fingerprint", "jaxdyn._version", "jaxdyn.about", "jaxdyn.errors"],
     ["jaxdyn.system"],
     ["jaxdyn.engine"],
     ["jaxdyn.methods"],

@@ -115,7 +115,7 @@ def test_single_precision_stays():
         ({"window": 3}, "n_steps=10 must be a multiple of window=3; use n_steps=12"),
         ({"window": 5, "qr_every": 2}, "window=5 must be a multiple of qr_every=2; use window=6"),
         ({"qr_every": 2, "window": 2, "n_transient": 3}, "n_transient=3 must be a multiple of qr_every=2"),
-        ({"n_exponents": 4}, "n_exponents must be between 1 and the dimension 3, got 4"),
+        ({"n_exponents": 4}, "n_exponents must be between 1 and the dimension 3 of lorenz63, got 4"),
     ],
 )
 def test_wrong_arguments(arguments, message, unchecked):

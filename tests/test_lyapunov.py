@@ -165,6 +165,7 @@ def test_maps_with_a_constant_determinant_meet_it_to_rounding(name, x64):
     np.testing.assert_allclose(spectrum.checks.sum, 0, rtol=0, atol=20 * EPS)
 
 
+@pytest.mark.slow
 def test_networks_meet_their_mean_divergence(x64):
     """The divergence -n + g sum J_ii (1 - tanh^2 x_i) varies along the orbit; 32 states use Householder QR."""
     flow = lyapunov_spectrum(
@@ -207,6 +208,7 @@ def test_fewer_exponents_are_the_leading_ones(k, x64):
     np.testing.assert_allclose(part.exponents, full.exponents[:k], rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_interval_of_orthonormalization_does_not_matter_while_it_is_short(x64):
     """QR of a product is the product of QRs: equal up to rounding times the spread of an interval's growth."""
     settings = {"dt": 0.005, "n_steps": 2_000, "n_transient": 200}

@@ -90,6 +90,7 @@ def programs():
     jax.monitoring.unregister_event_duration_listener(note)
 
 
+@pytest.mark.slow
 def test_batches_that_are_done_are_not_run_again(tmp_path, monkeypatch, programs, x64):
     settings = {"n_steps": 320, "checkpoint": tmp_path / "run"}
     saves = []

@@ -76,6 +76,7 @@ def test_a_stable_focus_passes_on_its_way_and_at_rest(n_steps, n_transient, x64)
     assert np.isnan(found.zero).all() == (n_transient > 0)
 
 
+@pytest.mark.slow
 def test_forced_flows_have_no_zero_to_look_for(x64):
     """By explicit time, by samples; a clock among the states is autonomous again, and has its zero."""
     settings = {"n_steps": 2_560, "dt": 0.05}
@@ -97,6 +98,7 @@ def test_forced_flows_have_no_zero_to_look_for(x64):
 # Wrong runs
 
 
+@pytest.mark.slow
 def test_steps_too_large_for_the_error_bars_are_seen(x64):
     """Lorenz at dt = 0.05: RK4 makes of exp(-14.57 dt) what is 0.1 off; at 0.03 it is 0.01, seen by a longer run."""
     np.testing.assert_array_equal(checked(models.lorenz63(), n_steps=20_480, dt=0.05).verdict, SUM)

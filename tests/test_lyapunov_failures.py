@@ -109,8 +109,8 @@ def test_a_vector_that_overflows_is_reported(x64):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_exponents": 0}, "between 1 and the dimension 3, got 0"),
-        ({"n_exponents": 4}, "between 1 and the dimension 3, got 4"),
+        ({"n_exponents": 0}, "between 1 and the dimension 3 of lorenz63, got 0"),
+        ({"n_exponents": 4}, "between 1 and the dimension 3 of lorenz63, got 4"),
         ({"qr_every": 0}, "qr_every must be a whole number of at least 1"),
         ({"qr_every": 2.0}, "qr_every must be a whole number"),
         ({"qr_every": 7, "n_transient": 7}, "n_steps=100 must be a multiple of qr_every=7; use n_steps=105"),

@@ -102,6 +102,7 @@ def test_pairs_of_batches_guard_against_short_ones(x64):
     assert 0 < (early & late).sum() < early.sum()
 
 
+@pytest.mark.slow
 def test_tolerances_of_each_exponent_belong_to_the_order_of_the_results(x64):
     """The noisy direction is the second vector of the frame, and comes first in the results."""
     noise = correlated(0.0, seed=2)

@@ -86,6 +86,7 @@ class TestClosedForms:
             assert covered(curves, on_line, (1.96 / 80, 1.96 / 80)) == (u == 0)
         assert lines.status.tolist() == [0, 0]
 
+    @pytest.mark.slow
     def test_lorenz_in_space(self, x64):
         system = jaxdyn.models.lorenz63()
         lines = nullclines(system, ("x", -20, 20), ("z", 1, 50), fixed={"y": 4.0})

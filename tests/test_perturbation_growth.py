@@ -190,7 +190,7 @@ def test_failures_are_reported(system, settings, status, x64):
         ({"dt": -0.1}, "dt must be positive"),
         ({"rescale_every": 3}, "n_steps=10 must be a multiple of rescale_every=3; use n_steps=12"),
         ({"rescale_every": 2, "n_transient": 3}, "n_transient=3 must be a multiple of rescale_every=2"),
-        ({"n_perturbations": 4}, "n_perturbations must be between 1 and the dimension 3, got 4"),
+        ({"n_perturbations": 4}, "n_perturbations must be between 1 and the dimension 3 of lorenz63, got 4"),
         ({"directions": [1.0, 0.0, 0.0]}, r"directions must have shape \(k, 3\)"),
         ({"directions": np.eye(3), "n_perturbations": 2}, r"directions must have shape \(2, 3\)"),
         ({"directions": np.ones((2, 3))}, "directions are linearly dependent"),

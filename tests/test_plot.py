@@ -1,11 +1,7 @@
 """Figures: what is drawn where, named how, and refused with which words."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 import pytest
 from figures import exponents_over, legend_texts, line_named, neuron, spiral
@@ -16,16 +12,7 @@ from jaxdyn.analysis.lyapunov import LyapunovSpectrum
 from jaxdyn.plot._parts import symbol, visible_length, wrapped
 from jaxdyn.plot.running import value_with_error
 
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def ax():
-    return plt.figure(layout="constrained").subplots()
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 class TestAxes:

@@ -1,12 +1,7 @@
 """Phase planes: nullclines, streams, arrows and fixed points where the equations put them."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from figures import legend_texts, line_named, neuron, spiral
@@ -17,16 +12,7 @@ import jaxdyn
 from jaxdyn import plot
 from jaxdyn.plot.planes import one_turn
 
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def ax():
-    return plt.figure(layout="constrained").subplots()
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 def fixed_points(x, codes, found):
@@ -117,6 +103,7 @@ class TestPhasePlane:
         saddles = line_named(ax, "saddle").get_xydata()
         np.testing.assert_allclose(saddles, [[0, -np.sqrt(0.5)], [0, np.sqrt(0.5)]], atol=1e-6)
 
+    @pytest.mark.slow
     def test_fixed_points_of_the_whole_system_when_the_others_follow(self, ax, x64):
         pair = jaxdyn.models.hebbian_pair()
         weights = pair.state_names[2:]

@@ -1,11 +1,6 @@
 """Parts of phase planes: colors, titles, lines of fixed points, touched zeros, runs and points of a whole system."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from figures import legend_texts, line_named, neuron
@@ -13,16 +8,7 @@ from figures import legend_texts, line_named, neuron
 import jaxdyn
 from jaxdyn import plot
 
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def ax():
-    return plt.figure(layout="constrained").subplots()
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 class TestParts:
@@ -64,6 +50,7 @@ class TestParts:
         np.testing.assert_allclose(line[:, 0], line[:, 1], atol=1e-7)
         assert len(legend_texts(ax)) == 3
 
+    @pytest.mark.slow
     def test_single_points_beside_a_line_of_them(self, ax):
         def field(t, x, p):
             shrink = 0.5 - x[0] ** 2 - x[1] ** 2

@@ -1,9 +1,5 @@
 """Figures of sweeps: the right number in the right cell, and failures in sight."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -15,16 +11,7 @@ import jaxdyn
 from jaxdyn import plot
 from jaxdyn.plot._axis import cell_edges, is_logarithmic
 
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def ax():
-    return plt.figure(layout="constrained").subplots()
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 class TestLines:

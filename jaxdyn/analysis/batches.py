@@ -7,8 +7,16 @@ import jax.numpy as jnp
 
 from jaxdyn._types import Array, whole_number
 from jaxdyn.integrate import next_multiple
+from jaxdyn.system import System
 
-__all__ = ["N_BATCHES", "batch_means", "number_of_intervals", "standard_error", "transient_intervals"]
+__all__ = [
+    "N_BATCHES",
+    "batch_means",
+    "number_of_intervals",
+    "number_of_vectors",
+    "standard_error",
+    "transient_intervals",
+]
 
 # Batch means: 32 batches give the standard error itself a relative error of 1/sqrt(2*31) = 13 %, and
 # leave the batches long against the correlation time (Flegal & Jones 2010, Annals of Statistics 38, 1034).
@@ -42,3 +50,11 @@ def number_of_intervals(n: Any, name: str, every: int, name_of_every: str, *, le
 def transient_intervals(n: Any, name: str, every: int, n_steps: int) -> int:
     """Number of intervals of `qr_every` steps before a run of `n_steps`; by default a tenth of it, rounded down."""
     return n_steps // 10 // every if n is None else number_of_intervals(n, name, every, "qr_every", least=0)
+
+
+def number_of_vectors(n: Any, name: str, system: System) -> int:
+    """Number of tangent vectors that the caller gave; by default as many as there are dimensions."""
+    k = system.dim if n is None else whole_number(n, name, least=0)
+    if not 1 <= k <= system.dim:
+        raise ValueError(f"{name} must be between 1 and the dimension {system.dim} of {system.about.name}, got {k}")
+    return k

@@ -1,11 +1,8 @@
 """One long run in pieces, saved to a file after each: a process that is killed goes on where it stopped."""
 
-import functools
-import hashlib
 import io
 import json
 import os
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdyn._fingerprint import digest, environment, program_parts
 from jaxdyn._types import is_concrete
 from jaxdyn.analysis.lyapunov_course import Course, Fixed
 from jaxdyn.analysis.until import Until
@@ -42,7 +40,7 @@ def saved_run(path: str | os.PathLike[str], course: Course, rule: Fixed | Until)
     if found is not None:  # at first by what needs no tracing
         _refuse_another_run(path, {name: word for name, word in found[0].items() if name != EQUATIONS}, values)
     like = jax.eval_shape(_begin, course, rule)
-    parts = values | {EQUATIONS: _equations(_one_batch.lower(course, rule, like))}
+    parts = values | {EQUATIONS: digest(program_parts(_one_batch.lower(course, rule, like)))}
     if found is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         state = _begin(course, rule)
@@ -69,7 +67,7 @@ def _one_batch(course: Course, rule: Fixed | Until, state: Any) -> Any:
 def save(path: Path, parts: dict[str, str], state: Any) -> None:
     """Write a state beside the old one, and put it in its place when all of it is on the disk."""
     leaves: dict[str, Any] = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-    words = json.dumps({"format": FORMAT, "parts": parts, "digest": _digest(list(leaves.values()))})
+    words = json.dumps({"format": FORMAT, "parts": parts, "digest": digest(list(leaves.values()))})
     buffer = io.BytesIO()
     np.savez(buffer, words=np.frombuffer(words.encode(), np.uint8), **leaves)
     partial = path.with_name(f"{path.name}.partial")
@@ -102,7 +100,7 @@ def _read(path: Path) -> tuple[dict[str, str], list[Any]] | None:
             found = {name: file[name] for name in file.files}
         words = json.loads(found.pop("words").tobytes())
         leaves = [found[f"leaf{i}"] for i in range(len(found))]
-        whole = words["format"] == FORMAT and words["digest"] == _digest(leaves)
+        whole = words["format"] == FORMAT and words["digest"] == digest(leaves)
         stored = dict(words["parts"])
     except Exception as error:  # whatever a damaged file makes of the reader
         raise ValueError(f"{damaged} ({type(error).__name__})") from error
@@ -150,32 +148,13 @@ def _values(course: Course, rule: Fixed | Until) -> dict[str, str]:
     values |= {f"parameter {name!r}": value for name, value in system.params.items()}
     values |= {
         "start x0": system.x0,
-        "other numbers of the system": _digest(jax.tree.leaves((system.field, course.method))),
+        "other numbers of the system": digest(jax.tree.leaves((system.field, course.method))),
     }
-    values |= {"version of jax": jax.__version__, "machine": platform.machine(), "device": jax.devices()[0].device_kind}
+    values |= environment()
     return {name: _word(value) for name, value in values.items()}
 
 
-def _equations(lowered: Any) -> str:
-    """Digest of the program, and of the long arrays that the field closes over, which stand beside its text."""
-    return _digest([lowered.as_text(), *getattr(getattr(lowered, "_lowering", None), "const_args", ())])
-
-
-@functools.singledispatch
 def _word(value: Any) -> str:
-    return str(value)
-
-
-@_word.register(jax.Array)
-@_word.register(np.ndarray)
-def _(value: Any) -> str:
-    return repr(value.item()) if np.ndim(value) == 0 else _digest([value])
-
-
-def _digest(parts: list[Any]) -> str:
-    """Digest of texts and arrays, dtypes and shapes included."""
-    total = hashlib.sha256()
-    for part in parts:
-        array = np.frombuffer(part.encode(), np.uint8) if isinstance(part, str) else np.asarray(part)
-        total.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-    return total.hexdigest()[:32]
+    if not isinstance(value, jax.Array | np.ndarray):
+        return str(value)
+    return repr(value.item()) if np.ndim(value) == 0 else digest([value])

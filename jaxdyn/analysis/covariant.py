@@ -9,7 +9,13 @@ import jax.numpy as jnp
 
 from jaxdyn._record import detail, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, Shaped, whole_number
-from jaxdyn.analysis.batches import batch_means, number_of_intervals, standard_error, transient_intervals
+from jaxdyn.analysis.batches import (
+    batch_means,
+    number_of_intervals,
+    number_of_vectors,
+    standard_error,
+    transient_intervals,
+)
 from jaxdyn.analysis.ginelli import Plan, backward_sweep
 from jaxdyn.analysis.tangent import lost_directions, require_forward
 from jaxdyn.errors import Status
@@ -148,9 +154,7 @@ def covariant_lyapunov_vectors(
     """
     require_forward(dt)
     n_steps, dt = resolve_steps(system, n_steps, None, dt)
-    k = system.dim if n_vectors is None else whole_number(n_vectors, "n_vectors")
-    if k > system.dim:
-        raise ValueError(f"n_vectors must be between 1 and the dimension {system.dim}, got {k}")
+    k = number_of_vectors(n_vectors, "n_vectors", system)
     every = whole_number(qr_every, "qr_every")
     saved = 1 if save_every is None else number_of_intervals(save_every, "save_every", every, "qr_every", least=1)
     n_saved = number_of_intervals(n_steps, "n_steps", saved * every, "save_every", least=1)

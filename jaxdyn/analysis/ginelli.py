@@ -10,7 +10,7 @@ from jax import lax
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, Int
 from jaxdyn.analysis.matrices import generic_frame
-from jaxdyn.analysis.orthonormal import UNROLLED, full_product
+from jaxdyn.analysis.orthonormal import full_product, solve_upper
 from jaxdyn.analysis.subspace_angles import number_of_pairs, principal_angles
 from jaxdyn.analysis.tangent import growth_spread, tangent_interval
 from jaxdyn.integrate import march, repeat
@@ -202,15 +202,3 @@ def _kept(b: Backward, here: Forward, length: int) -> Block:
     place = b.j % length
     vectors = full_product(b.c.T, here.frame[place])
     return Block(here.i[place], here.x[place], vectors, b.angles, b.angle_sum, b.growth, b.r_growth)
-
-
-def solve_upper(r: Array, columns: Array) -> Array:
-    """Solution of r @ y = columns, r upper triangular; few unknowns are written out, as in `orthonormalize`."""
-    k = len(r)
-    if k > UNROLLED:
-        return lax.linalg.triangular_solve(r, columns, left_side=True, lower=False)
-    rows: list[Any] = [None] * k
-    for i in reversed(range(k)):
-        known = sum((r[i, j] * rows[j] for j in range(i + 1, k)), start=jnp.zeros_like(columns[i]))
-        rows[i] = (columns[i] - known) / r[i, i]
-    return jnp.stack(rows)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxdyn._record import detail, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, whole_number
+from jaxdyn.analysis.batches import number_of_vectors
 from jaxdyn.analysis.deviation import deviation_course
 from jaxdyn.analysis.tangent import require_forward
 from jaxdyn.errors import Status
@@ -145,9 +146,7 @@ def chaos_indicators(
     """
     require_forward(dt)
     n_steps, dt = resolve_steps(system, whole_number(n_steps, "n_steps"), None, dt)
-    k = min(2, system.dim) if n_vectors is None else whole_number(n_vectors, "n_vectors")
-    if k > system.dim:
-        raise ValueError(f"n_vectors must be between 1 and the dimension {system.dim} of {system.about.name}, got {k}")
+    k = number_of_vectors(min(2, system.dim) if n_vectors is None else n_vectors, "n_vectors", system)
     block = max(1, n_steps // N_RUNNING) if running_every is None else whole_number(running_every, "running_every")
     if block > n_steps:
         raise ValueError(f"running_every={block} must be at most n_steps={n_steps}")

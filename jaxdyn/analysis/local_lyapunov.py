@@ -1,5 +1,6 @@
 """Local Lyapunov exponents: growth over consecutive windows of one trajectory, and its distribution."""
 
+import dataclasses
 import functools
 import math
 
@@ -8,9 +9,15 @@ import jax.numpy as jnp
 
 from jaxdyn._record import detail, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, Shaped, whole_number
-from jaxdyn.analysis.batches import batch_means, number_of_intervals, standard_error, transient_intervals
-from jaxdyn.analysis.matrices import generic_frame
-from jaxdyn.analysis.tangent import growth_spread, require_forward, status_of_exponents, tangent_interval
+from jaxdyn.analysis.batches import (
+    batch_means,
+    number_of_intervals,
+    number_of_vectors,
+    standard_error,
+    transient_intervals,
+)
+from jaxdyn.analysis.lyapunov_course import Course, Tangents
+from jaxdyn.analysis.tangent import CompensatedSum, require_forward, status_of_exponents
 from jaxdyn.integrate import march, method_of, repeat, resolve_steps
 from jaxdyn.methods import Method
 from jaxdyn.system import System
@@ -119,52 +126,42 @@ def local_lyapunov(
     """
     require_forward(dt)
     n_steps, dt = resolve_steps(system, n_steps, None, dt)
-    k = system.dim if n_exponents is None else whole_number(n_exponents, "n_exponents")
-    if k > system.dim:
-        raise ValueError(f"n_exponents must be between 1 and the dimension {system.dim}, got {k}")
+    k = number_of_vectors(n_exponents, "n_exponents", system)
     every = whole_number(qr_every, "qr_every")
     n_intervals = number_of_intervals(window, "window", every, "qr_every", least=1)
     n_windows = number_of_intervals(n_steps, "n_steps", n_intervals * every, "window", least=1)
     n_first = transient_intervals(n_transient, "n_transient", every, n_steps)
-    return _local(system, method_of(system, method), dt, (n_first, n_windows, n_intervals, every, k))
+    course = Course(system, method_of(system, method), dt, k, every, with_volume=False)
+    return _local(course, n_first, n_windows, n_intervals)
 
 
 @record
 class _Window:
-    """Loop state: step number, state, frame; of the present window its first step and state and its growth."""
+    """Loop state: step number and state at the start of the present window, vectors with their growth since."""
 
     i: Int[Array, ""]
     x: Array
-    frame: Array
-    first_i: Int[Array, ""]
-    first_x: Array
-    growth: Array
-    spread: Array
+    now: Tangents
 
 
-@functools.partial(jax.jit, static_argnames="counts")
-def _local(system: System, method: Method, dt: Array, counts: tuple[int, int, int, int, int]) -> LocalLyapunov:
-    n_transient, n_windows, n_intervals, every, k = counts
-    zero = jnp.zeros((), system.dtype)
-
-    def interval(c: _Window) -> _Window:
-        i, x, frame, r = tangent_interval(system, method, 0, dt, every, c.i, c.x, c.frame)
-        growth = jnp.log(jnp.diagonal(r))
-        spread = jnp.maximum(c.spread, growth_spread(growth))
-        return _Window(i, x, frame, c.first_i, c.first_x, c.growth + growth, spread)
+@functools.partial(jax.jit, static_argnames=("n_transient", "n_windows", "n_intervals"))
+def _local(course: Course, n_transient: int, n_windows: int, n_intervals: int) -> LocalLyapunov:
+    dt = course.dt
 
     def window(c: _Window) -> _Window:
-        return repeat(interval, _Window(c.i, c.x, c.frame, c.i, c.x, jnp.zeros_like(c.growth), c.spread), n_intervals)
+        now = dataclasses.replace(c.now, growth=CompensatedSum.zero((course.k,), dt.dtype))
+        return _Window(c.now.i, c.now.x, repeat(course.interval, now, n_intervals))
 
-    frame = generic_frame(k, system.dim, system.dtype)
-    state = _Window(jnp.int32(0), system.x0, frame, jnp.int32(0), system.x0, jnp.zeros(k, system.dtype), zero)
-    if n_transient:
-        state = repeat(interval, state, n_transient)
-        state = _Window(state.i, state.x, state.frame, state.first_i, state.first_x, state.growth, zero)
+    start = course.begin(n_transient)
     end, (growth, first_i, first_x) = march(
-        window, state, n_blocks=n_windows, block=1, observe=lambda c: (c.growth, c.first_i, c.first_x)
+        window,
+        _Window(start.i, start.x, start),
+        n_blocks=n_windows,
+        block=1,
+        observe=lambda c: (c.now.growth.total, c.i, c.x),
     )
-    local = growth / (dt * (n_intervals * every))
+    length = dt * (n_intervals * course.qr_every)
+    local = growth / length
     local = local[:, jnp.argsort(-jnp.mean(local, axis=0))]
     exponents = jnp.mean(local, axis=0)
     # One window has no spread: nan, as the standard error.
@@ -173,10 +170,10 @@ def _local(system: System, method: Method, dt: Array, counts: tuple[int, int, in
         exponents=exponents,
         std_error=standard_error(batch_means(local)),
         standard_deviation=deviation,
-        scaled_deviation=deviation * jnp.sqrt(dt * (n_intervals * every)),
+        scaled_deviation=deviation * jnp.sqrt(length),
         positive_fraction=jnp.mean((local > 0).astype(local.dtype), axis=0),
-        status=status_of_exponents(end.x, exponents, end.spread),
+        status=status_of_exponents(end.now.x, exponents, end.now.spread),
         local_exponents=local,
-        t=system.time(0, dt, first_i),
+        t=course.system.time(0, dt, first_i),
         x=first_x,
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxdyn._record import detail, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, matmul, whole_number
-from jaxdyn.analysis.batches import number_of_intervals, transient_intervals
+from jaxdyn.analysis.batches import number_of_intervals, number_of_vectors, transient_intervals
 from jaxdyn.analysis.checkpoint import saved_run
 from jaxdyn.analysis.dimension import kaplan_yorke_dimension
 from jaxdyn.analysis.lyapunov_checks import SpectrumChecks, spectrum_checks
@@ -164,9 +164,7 @@ def lyapunov_spectrum(
     """
     require_forward(dt)
     n_steps, dt = resolve_steps(system, n_steps, None, dt)
-    k = system.dim if n_exponents is None else whole_number(n_exponents, "n_exponents", least=0)
-    if not 1 <= k <= system.dim:
-        raise ValueError(f"n_exponents must be between 1 and the dimension {system.dim}, got {n_exponents!r}")
+    k = number_of_vectors(n_exponents, "n_exponents", system)
     if checks and k != system.dim:
         raise ValueError(f"checks need all {system.dim} exponents, got n_exponents={k}; leave n_exponents out")
     if hamiltonian and (not checks or k % 2):

@@ -1,5 +1,7 @@
 """Tangent vectors on their course along a trajectory: the intervals that all Lyapunov spectra are averages of."""
 
+import dataclasses
+
 import jax.numpy as jnp
 
 from jaxdyn._record import record, static
@@ -68,7 +70,7 @@ class Course:
         system = self.system
         state = Tangents.fresh(jnp.int32(0), system.x0, generic_frame(self.k, system.dim, system.dtype))
         if n_transient:
-            state = repeat(self.interval, state, n_transient)
+            state = repeat(dataclasses.replace(self, with_volume=False).interval, state, n_transient)
         return Tangents.fresh(state.i, state.x, state.frame)
 
     def interval(self, c: Tangents) -> Tangents:
@@ -81,7 +83,9 @@ class Course:
 
     def _step(self, c: Tangents) -> Tangents:
         x, frame = tangent_step(self.system, self.method, 0, self.dt, c.i, c.x, c.frame)
-        volume = c.volume.add(volume_growth(self.system, self.time(c), c.x)) if self.with_volume else c.volume
+        volume = c.volume
+        if self.with_volume:
+            volume = volume.add(volume_growth(self.system, jacobian(self.system, c.x, self.time(c))))
         return Tangents(c.i + 1, x, frame, c.growth, volume, c.spread)
 
     def time(self, c: Tangents) -> Array:
@@ -158,9 +162,8 @@ class Fixed:
         )
 
 
-def volume_growth(system: System, t: Array, x: Array) -> Array:
-    """Divergence of a flow, log|det J| of a map: what the exponents must add up to."""
-    matrix = jacobian(system, x, t)
+def volume_growth(system: System, matrix: Array) -> Array:
+    """Divergence of a flow, log|det J| of a map, of its Jacobian: what the exponents must add up to."""
     if system.discrete:
         return jnp.sum(jnp.log(jnp.diagonal(orthonormalize(matrix)[1])))
     return jnp.trace(matrix)

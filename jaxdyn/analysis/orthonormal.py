@@ -8,7 +8,15 @@ from jax import lax
 
 from jaxdyn._types import Array, Float
 
-__all__ = ["cholesky", "full_product", "gram_schmidt", "householder", "orthonormalize", "solve_least_squares"]
+__all__ = [
+    "cholesky",
+    "full_product",
+    "gram_schmidt",
+    "householder",
+    "orthonormalize",
+    "solve_least_squares",
+    "solve_upper",
+]
 
 # Up to this many vectors the loop over columns is unrolled: under vmap it is elementwise code over
 # all lanes, tens of times faster than one LAPACK call a lane, and it needs no kernel on a GPU.
@@ -92,13 +100,17 @@ def full_product(a: Array, b: Array) -> Array:
 
 def solve_least_squares(matrix: Float[Array, "m n"], rhs: Float[Array, " m"]) -> Float[Array, " n"]:
     """Minimize |matrix @ x - rhs| for a matrix of full column rank, by QR and back substitution."""
-    n = matrix.shape[1]
     q, r = orthonormalize(matrix.T)
-    y = full_product(q, rhs)
-    if n > UNROLLED:
-        return jnp.linalg.solve(r, y)
-    x: list[Array] = []
-    for i in reversed(range(n)):
-        known = sum((r[i, j] * x[n - 1 - j] for j in range(i + 1, n)), start=jnp.zeros((), r.dtype))
-        x.append((y[i] - known) / r[i, i])
-    return jnp.stack(x[::-1])
+    return solve_upper(r, full_product(q, rhs)[:, None])[:, 0]
+
+
+def solve_upper(r: Array, columns: Array) -> Array:
+    """Solution of r @ y = columns, r upper triangular; few unknowns are written out, as in `orthonormalize`."""
+    k = len(r)
+    if k > UNROLLED:
+        return lax.linalg.triangular_solve(r, columns, left_side=True, lower=False)
+    rows: list[Any] = [None] * k
+    for i in reversed(range(k)):
+        known = sum((r[i, j] * rows[j] for j in range(i + 1, k)), start=jnp.zeros_like(columns[i]))
+        rows[i] = (columns[i] - known) / r[i, i]
+    return jnp.stack(rows)

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxdyn._record import detail, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, whole_number
-from jaxdyn.analysis.batches import batch_means, number_of_intervals, standard_error
+from jaxdyn.analysis.batches import batch_means, number_of_intervals, number_of_vectors, standard_error
 from jaxdyn.analysis.matrices import float_array, generic_frame
 from jaxdyn.analysis.orthonormal import orthonormalize
 from jaxdyn.analysis.scaling import refuse_dependent, scaled_rows
@@ -158,9 +158,7 @@ def _refuse_not_positive(name: str, value: Any) -> None:
 
 def _frame(system: System, k: int | None, directions: Any) -> Array:
     if directions is None:
-        k = 1 if k is None else k
-        if k > system.dim:
-            raise ValueError(f"n_perturbations must be between 1 and the dimension {system.dim}, got {k}")
+        k = number_of_vectors(1 if k is None else k, "n_perturbations", system)
         return generic_frame(k, system.dim, system.dtype)
     vectors = float_array(directions, "directions").astype(system.dtype)
     if vectors.ndim != 2 or vectors.shape != (len(vectors) if k is None else k, system.dim) or len(vectors) == 0:

@@ -10,7 +10,8 @@ from jax.extend.core import DropVar, Literal
 from jaxdyn.engine.control import opened
 from jaxdyn.engine.engines import VECTOR
 from jaxdyn.engine.kernels import CALLS, Loop, Unsupported
-from jaxdyn.engine.native_functions import Term, c_type, expression, folded, literal, multiple, spread
+from jaxdyn.engine.native_functions import expression
+from jaxdyn.engine.native_terms import Stream, Term, c_type, folded, literal, multiple, spread
 from jaxdyn.engine.native_text import DRIVER, PRELUDE
 
 __all__ = ["program"]
@@ -20,15 +21,6 @@ TYPICAL = 1000
 
 # Lanes times equations times iterations from which threads pay: some tenths of a millisecond.
 LITTLE = 10_000_000
-
-
-@dataclasses.dataclass(frozen=True)
-class Stream:
-    """One number, or one of each lane, for every iteration: in memory."""
-
-    buffer: str
-    dtype: Any
-    vector: bool
 
 
 def program(loop: Loop, groups: int, threads: int) -> tuple[str, int]:

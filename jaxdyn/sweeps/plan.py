@@ -3,20 +3,21 @@
 import dataclasses
 import functools
 import json
-import platform
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdyn._arrays import is_same_in_all_lanes
+from jaxdyn._fingerprint import digest, environment
 from jaxdyn._types import Array, default_dtype
 from jaxdyn.about import unknown_name
 from jaxdyn.errors import Status
 from jaxdyn.sweeps.grid import Grid, Region
 from jaxdyn.sweeps.known import Equations
 from jaxdyn.sweeps.measure import Cell, Variable
-from jaxdyn.sweeps.program import Program, Settings, chunk_program, compiled_once, digest
+from jaxdyn.sweeps.program import Program, Settings, chunk_program, compiled_once
 from jaxdyn.system import System
 
 __all__ = ["Layout", "Plan", "make_plan"]
@@ -60,14 +61,13 @@ class Plan:
     def fingerprint(self) -> dict[str, str]:
         """Digests of all that decides the numbers: a store with another one belongs to another sweep."""
         values = [array for axis in self.grid.axes for pair in axis.values.items() for array in pair]
-        where = {"jax": jax.__version__, "machine": platform.machine(), "device": jax.devices()[0].device_kind}
         return {
             "chunk": json.dumps(self.chunk),
             PROGRAM: self.program.digest,
             "parameters and start": digest([*self.system.params.keys(), *jax.tree.leaves(self.system)]),
             "grid": digest([*self.grid.dims, *values]),
             "seed": digest([jax.random.key_data(self.key)]) if self.takes_key else "unused",
-            "environment": json.dumps(where, sort_keys=True),
+            "environment": json.dumps(environment(), sort_keys=True),
         }
 
     def compute(self, region: Region) -> dict[str, np.ndarray[Any, Any]]:
@@ -173,14 +173,10 @@ def _check_names(grid: Grid, layouts: tuple[Layout, ...], coordinates: dict[str,
 
 
 def _is_constant(cell: Cell, name: str, one: tuple[Any, ...]) -> bool:
-    """Whether the result depends on neither swept values nor keys: vmap refuses to leave a dependent one unbatched."""
+    """Whether the result depends on neither swept values nor keys."""
     system, sample, number, key = one
 
     def pick(values: dict[str, Array], number: Array) -> Array:
         return cell(system, values, number, key)[name]
 
-    try:
-        jax.eval_shape(jax.vmap(pick, out_axes=None), {k: v[None] for k, v in sample.items()}, number[None])
-    except ValueError:
-        return False
-    return True
+    return is_same_in_all_lanes(pick, {k: v[None] for k, v in sample.items()}, number[None])

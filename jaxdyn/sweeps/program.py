@@ -1,15 +1,14 @@
 """The compiled program of a chunk: how many lanes it has, and what names it."""
 
 import dataclasses
-import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
 import jax
-import numpy as np
 
+from jaxdyn._fingerprint import digest, program_parts
 from jaxdyn._types import Array
 from jaxdyn.engine.cores import n_cores
 from jaxdyn.engine.engines import Automatic, Engine
@@ -21,7 +20,7 @@ from jaxdyn.sweeps.known import Equations
 from jaxdyn.sweeps.measure import Cell
 from jaxdyn.system import System
 
-__all__ = ["Program", "Settings", "chunk_program", "compiled_once", "digest", "widest"]
+__all__ = ["Program", "Settings", "chunk_program", "compiled_once", "widest"]
 
 # Lanes of one chunk unless memory is shorter. Larger chunks are slower on a CPU (they leave its caches)
 # and make progress and resume coarse; an accelerator needs many lanes to be full.
@@ -133,9 +132,7 @@ def compiled_once(function: Any, arguments: tuple[Any, ...]) -> Program:
     tree = jax.tree.structure(arguments)
     flat = jax.jit(lambda leaves: function(*jax.tree.unflatten(tree, leaves)), keep_unused=True)
     lowered = flat.lower(jax.tree.leaves(arguments))
-    # Arrays that a measure closes over stand in the text, or beside it where JAX passes them as arguments.
-    beside = getattr(getattr(lowered, "_lowering", None), "const_args", ())
-    text = lowered.as_text()
+    text, *beside = program_parts(lowered)
     name = digest([text, str(jax.devices()[0]), *beside])
     # XLA's batched LAPACK kernels wait, inside the CPU's thread pool, for other tasks of the same pool: two of them
     # at once can wait for each other for ever (jax 0.10).
@@ -153,15 +150,3 @@ def compiled_once(function: Any, arguments: tuple[Any, ...]) -> Program:
 def _bytes(compiled: Any) -> int:
     usage = compiled.memory_analysis()
     return 0 if usage is None else int(usage.temp_size_in_bytes + usage.output_size_in_bytes)
-
-
-def digest(parts: list[Any]) -> str:
-    """Digest of texts and arrays, dtypes and shapes included."""
-    total = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, str):
-            total.update(part.encode())
-        else:
-            array = np.asarray(part)
-            total.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-    return total.hexdigest()[:32]

@@ -76,6 +76,7 @@ def test_results_carry_words_units_and_codes():
     assert kinds == ["bool", "complex64", "int8"]
 
 
+@pytest.mark.slow
 def test_growth_of_perturbations_carries_words_and_units():
     details = ["rates", "tangent_rates", "std_error", "local_rates", "local_tangent_rates"]
     breed = functools.partial(jaxdyn.perturbation_growth, n_steps=4, dt=0.01, size=1e-2)

@@ -1,0 +1,30 @@
+"""Fingerprints: digests of all that decides the numbers of a run, by which its files are known again."""
+
+import hashlib
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+__all__ = ["digest", "environment", "program_parts"]
+
+
+def digest(parts: Sequence[Any]) -> str:
+    """Digest of texts and arrays, dtypes and shapes included."""
+    total = hashlib.sha256()
+    for part in parts:
+        array = np.frombuffer(part.encode(), np.uint8) if isinstance(part, str) else np.asarray(part)
+        total.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return total.hexdigest()[:32]
+
+
+def program_parts(lowered: Any) -> list[Any]:
+    """Text of a lowered program, and the arrays that JAX hands over beside it instead of writing them down."""
+    return [lowered.as_text(), *getattr(getattr(lowered, "_lowering", None), "const_args", ())]
+
+
+def environment() -> dict[str, str]:
+    """What decides the last bits: the compiler and the machine."""
+    return {"jax": jax.__version__, "machine": platform.machine(), "device": jax.devices()[0].device_kind}
