@@ -5,6 +5,7 @@ import json
 
 import jax
 import numpy as np
+import pytest
 from coded import DIGITS, coded, digits
 
 import jaxdyn
