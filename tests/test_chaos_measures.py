@@ -45,7 +45,7 @@ MEASURES = {
 }
 
 
-QUICK = ("maximal", "covariant", "indicators", "dimension and entropy")
+QUICK = ("maximal", "covariant", "indicators")
 """Of each kind of loop one; the others are left to the slow tests."""
 
 

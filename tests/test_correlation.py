@@ -138,6 +138,7 @@ def test_doubled_points(x64):
     assert np.isfinite(correlation_dimension(np.concatenate([x, x])).dimension)
 
 
+@pytest.mark.slow
 def test_sets_of_points_have_dimension_zero(x64):
     """Fixed points and periodic orbits, also where rounding parts the points."""
     rng = np.random.default_rng(0)

@@ -217,6 +217,7 @@ def test_the_figure_keeps_its_sliders_alive():
 @pytest.mark.parametrize(
     "system", [neuron(), jaxdyn.models.hodgkin_huxley(), jaxdyn.models.logistic(), jaxdyn.models.two_learner_descent()]
 )
+@pytest.mark.slow
 def test_nothing_overlaps_and_nothing_is_cut(system):
     figure = explore(system, n_steps=20, fixed_points=system.dim == 2).figure
     figure.canvas.draw()

@@ -15,6 +15,7 @@ def test_nullclines_have_the_colors_of_their_time_series():
     assert [line.get_color() for line in plane.lines[:2]] == [line.get_color() for line in series.lines]
 
 
+@pytest.mark.slow
 def test_states_that_follow_at_once():
     system = jaxdyn.models.lorenz63()
     explorer = explore(system, "rho", ("x", -20, 20), ("z", 1, 50), quasi_steady="y", n_steps=20, dt=0.01)

@@ -62,6 +62,7 @@ class TestClosedForms:
         assert covered(lines.x, np.stack([s, form], axis=-1)[seen], (1.98 / 200, 4 / 200))
 
     @pytest.mark.parametrize("u", [0.1, 0.0])
+    @pytest.mark.slow
     def test_weights_that_follow_at_once(self, x64, u):
         eta1, eta2 = 0.0025, 0.001
         pair = jaxdyn.models.hebbian_pair(eta1=eta1, eta2=eta2, u1=u, u2=u)

@@ -53,6 +53,7 @@ def test_rows_that_vanish_or_depend(x64):
 # Angles
 
 
+@pytest.mark.slow
 def test_angles_of_subspaces(x64):
     """Against an independent implementation."""
     columns = np.random.default_rng(5).standard_normal((8, 6))

@@ -176,6 +176,7 @@ def test_sweep_over_a_parameter(x64):
     assert not cells["status"].any() and "vectors" not in cells
 
 
+@pytest.mark.slow
 def test_lanes_equal_vmap_and_gradient(x64):
     matrices = jnp.asarray(np.stack([similar([2.0, 1.0, 0.3], seed)[0] for seed in range(3)]))
     function = functools.partial(power_method, n_iterations=60)

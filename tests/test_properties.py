@@ -109,6 +109,7 @@ def test_defaults_that_are_not_finite_are_always_refused(bad, place):
 
 @many
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=4), st.booleans(), st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_the_class_does_not_depend_on_the_order(pairs, discrete, random):
     values = [complex(a, sign * b) for a, b in pairs for sign in (1, -1)]
     first = jaxdyn.stability(jnp.array(values, jnp.complex64), discrete=discrete)

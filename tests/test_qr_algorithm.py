@@ -229,6 +229,7 @@ def test_sweep_over_a_parameter(x64):
     assert "log_growth" not in cells
 
 
+@pytest.mark.slow
 def test_lanes_equal_vmap_and_single_precision():
     matrices = jnp.asarray(
         np.stack([similar([[[2.0]], turning(0.5, 0.6), [[0.2]]], seed)[0] for seed in range(3)]), jnp.float32

@@ -233,6 +233,7 @@ def test_sweep_of_maps(x64):
     np.testing.assert_allclose(cells["amplification"][1, 9], np.linalg.norm(power, 2), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_lanes_and_single_precision():
     matrices = jnp.asarray(np.random.default_rng(1).standard_normal((4, 3, 3)), jnp.float32)
     matrices = matrices.at[2, 0, 0].set(jnp.nan)

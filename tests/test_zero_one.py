@@ -84,6 +84,7 @@ def test_the_zero_one_test_of_special_series(x64):
     assert zero_one_test(np.where(np.arange(500) == 7, np.nan, noise[:500])).status == Status.NON_FINITE
 
 
+@pytest.mark.slow
 def test_the_zero_one_test_in_float32_and_lanes():
     """Phases are exact in float32; sums of 10^4 terms round to 1e-4 of the displacement."""
     with jax.enable_x64(True):
