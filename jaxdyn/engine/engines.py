@@ -32,9 +32,10 @@ MOST_EQUATIONS = 10_000
 # Expensive equations of a loop, if XLA repeats them for each number that the loop carries: it fuses whatever leads to a
 # result into the code that computes it.
 MOST_REPEATED = 800
-# What takes fewer iterations than this, and fewer times lanes than that, is over before more compiling would pay.
+# What takes fewer iterations than this, and fewer times lanes than that, is over before more compiling would pay: a C
+# program costs some tenths of a second more than JAX's batching, XLA's components whole seconds.
 BRIEF = 20_000
-LITTLE = 1_000_000
+LITTLE, LITTLE_NATIVE = 1_000_000, 200_000
 # Lanes times equations times iterations from which several cores pay: some milliseconds, which threads cost.
 MUCH = 300_000_000
 # Components of the largest arrays taken apart.
@@ -127,11 +128,13 @@ def chosen(jaxpr: Any, flags: list[bool], platform: str, lanes: int) -> Engine:
     if calls_back(jaxpr):
         return Vmap()
     counts = census(jaxpr, flags, COMPONENTS)
-    brief = counts.iterations < BRIEF and lanes * counts.iterations < LITTLE
+    small = counts.in_loops <= MOST_EQUATIONS and not counts.dense_in_loops
+    native = small and counts.loops and platform == "cpu" and native_compiler.unavailable() is None
+    brief = counts.iterations < BRIEF and lanes * counts.iterations < (LITTLE_NATIVE if native else LITTLE)
     if not counts.loops or brief or _foreign(counts):
         return Vmap()
-    if counts.in_loops <= MOST_EQUATIONS and not counts.dense_in_loops:
-        if platform == "cpu" and native_compiler.unavailable() is None:
+    if small:
+        if native:
             return Native(instead=Xla(components=COMPONENTS))
         if counts.repeated <= MOST_REPEATED:
             return Xla(components=COMPONENTS)
