@@ -36,6 +36,9 @@ MOST_REPEATED = 800
 # program costs some tenths of a second more than JAX's batching, XLA's components whole seconds.
 BRIEF = 20_000
 LITTLE, LITTLE_NATIVE = 1_000_000, 200_000
+# Long runs of systems of some ten states: C programs of up to this many equations take up to 20 seconds to compile, and
+# then a twentieth of the time of JAX's batching, which is some seconds for a million iterations of a lane.
+LONG, MOST_NATIVE = 5_000_000, 30_000
 # Lanes times equations times iterations from which several cores pay: some milliseconds, which threads cost.
 MUCH = 300_000_000
 # Components of the largest arrays taken apart.
@@ -128,17 +131,26 @@ def chosen(jaxpr: Any, flags: list[bool], platform: str, lanes: int) -> Engine:
     if calls_back(jaxpr):
         return Vmap()
     counts = census(jaxpr, flags, COMPONENTS)
-    small = counts.in_loops <= MOST_EQUATIONS and not counts.dense_in_loops
-    native = small and counts.loops and platform == "cpu" and native_compiler.unavailable() is None
-    brief = counts.iterations < BRIEF and lanes * counts.iterations < (LITTLE_NATIVE if native else LITTLE)
-    if not counts.loops or brief or _foreign(counts):
+    if not counts.loops:
         return Vmap()
-    if small:
-        if native:
-            return Native(instead=Xla(components=COMPONENTS))
-        if counts.repeated <= MOST_REPEATED:
-            return Xla(components=COMPONENTS)
+    work = lanes * counts.iterations
+    brief = counts.iterations < BRIEF and work < LITTLE
+    batched = Vmap() if brief else Xla(components=COMPONENTS)
+    if platform == "cpu" and native_compiler.unavailable() is None:
+        if _small(counts, MOST_EQUATIONS) and (counts.iterations >= BRIEF or work >= LITTLE_NATIVE):
+            return Native(instead=batched)
+        if work >= LONG and _small(census(jaxpr, flags, NATIVE_COMPONENTS), MOST_NATIVE):
+            return Native(instead=Vmap())
+    if brief or _foreign(counts):
+        return Vmap()
+    if _small(counts, MOST_EQUATIONS) and counts.repeated <= MOST_REPEATED:
+        return batched
     return Xla(components=1) if platform == "cpu" and not _foreign(census(jaxpr, flags, 1)) else Vmap()
+
+
+def _small(counts: Census, most: int) -> bool:
+    """Whether all arrays in loops are taken apart, and into few equations."""
+    return counts.in_loops <= most and not counts.dense_in_loops and not _foreign(counts)
 
 
 def _foreign(counts: Census) -> bool:
