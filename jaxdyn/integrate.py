@@ -164,6 +164,15 @@ def method_of(system: System, method: Method | None) -> Method:
 MOST_STEPS = 2**31 - 1  # an int32
 
 
+def require_countable(n: int) -> None:
+    """Refuse more steps in one run, its transient included, than are counted."""
+    if n > MOST_STEPS:
+        raise ValueError(
+            f"{n} steps are too many: steps are counted in 32 bits, up to {MOST_STEPS} in a run with its transient; "
+            "go on in a second run from the last state of the first"
+        )
+
+
 def resolve_steps(
     system: System, n_steps: int | None, t1: float | None, dt: ArrayLike | None, t0: ArrayLike = 0
 ) -> tuple[int, Array]:
@@ -184,8 +193,7 @@ def resolve_steps(
     if is_concrete(dt) and (np.ndim(dt) or not np.isfinite(dt) or float(dt) == 0.0):  # type: ignore[arg-type]
         raise ValueError(f"dt must be one finite number other than zero, got {dt!r}")
     n_steps = _steps_until(t1, t0, dt) if n_steps is None else whole_number(n_steps, "n_steps", least=0)
-    if n_steps > MOST_STEPS:
-        raise ValueError(f"{n_steps} steps are too many: steps are counted in 32 bits, up to {MOST_STEPS}")
+    require_countable(n_steps)
     return n_steps, jnp.asarray(dt, system.dtype)
 
 

@@ -238,6 +238,15 @@ def test_a_traced_end_time_is_refused():
         jax.jit(lambda dt: jaxdyn.final_state(oscillator(), t1=1.0, dt=dt))(0.1)
 
 
-def test_more_steps_than_are_counted_are_refused():
-    with pytest.raises(ValueError, match="32 bits"):
-        jaxdyn.final_state(jaxdyn.models.henon(), n_steps=2**31)
+def test_more_steps_than_are_counted_are_refused(x64):
+    henon = jaxdyn.models.henon()
+    for run in (
+        lambda: jaxdyn.final_state(henon, n_steps=2**31),
+        lambda: jaxdyn.lyapunov_spectrum(henon, n_steps=2**31 - 8),  # with its transient
+        lambda: jaxdyn.lyapunov_spectrum(henon, n_steps=8, n_transient=2**31 - 8),
+        lambda: jaxdyn.lyapunov_spectrum(henon, n_steps=2**31 - 8, n_transient=8, until=jaxdyn.StdError(0.1)),
+        lambda: jaxdyn.perturbation_growth(henon, size=1e-3, n_steps=8, n_transient=2**31 - 8),
+        lambda: jaxdyn.chaos_indicators(henon, n_steps=8, n_transient=2**31 - 8),
+    ):
+        with pytest.raises(ValueError, match="32 bits"):
+            run()

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxdyn._types import Array, whole_number
-from jaxdyn.integrate import next_multiple
+from jaxdyn.integrate import next_multiple, require_countable
 from jaxdyn.system import System
 
 __all__ = [
@@ -49,7 +49,9 @@ def number_of_intervals(n: Any, name: str, every: int, name_of_every: str, *, le
 
 def transient_intervals(n: Any, name: str, every: int, n_steps: int) -> int:
     """Number of intervals of `qr_every` steps before a run of `n_steps`; by default a tenth of it, rounded down."""
-    return n_steps // 10 // every if n is None else number_of_intervals(n, name, every, "qr_every", least=0)
+    found = n_steps // 10 // every if n is None else number_of_intervals(n, name, every, "qr_every", least=0)
+    require_countable(found * every + n_steps)
+    return found
 
 
 def number_of_vectors(n: Any, name: str, system: System) -> int:

@@ -19,7 +19,7 @@ from jaxdyn.analysis.batches import (
 from jaxdyn.analysis.ginelli import Plan, backward_sweep
 from jaxdyn.analysis.tangent import lost_directions, require_forward
 from jaxdyn.errors import Status
-from jaxdyn.integrate import method_of, next_multiple, resolve_steps
+from jaxdyn.integrate import method_of, next_multiple, require_countable, resolve_steps
 from jaxdyn.methods import Method
 from jaxdyn.system import System
 
@@ -160,6 +160,7 @@ def covariant_lyapunov_vectors(
     n_saved = number_of_intervals(n_steps, "n_steps", saved * every, "save_every", least=1)
     n_first = transient_intervals(n_transient_forward, "n_transient_forward", every, n_steps)
     n_last = transient_intervals(n_transient_backward, "n_transient_backward", every, n_steps)
+    require_countable((n_first + n_last) * every + n_steps)
     length = next_multiple(math.isqrt(n_saved * saved + n_last), saved)
     if segment is not None:
         length = saved * number_of_intervals(segment, "segment", saved * every, "save_every", least=1)

@@ -11,7 +11,7 @@ from jaxdyn.analysis.batches import number_of_vectors
 from jaxdyn.analysis.deviation import deviation_course
 from jaxdyn.analysis.tangent import require_forward
 from jaxdyn.errors import Status
-from jaxdyn.integrate import method_of, resolve_steps
+from jaxdyn.integrate import method_of, require_countable, resolve_steps
 from jaxdyn.methods import Method
 from jaxdyn.system import System
 
@@ -151,6 +151,7 @@ def chaos_indicators(
     if block > n_steps:
         raise ValueError(f"running_every={block} must be at most n_steps={n_steps}")
     counts = whole_number(n_transient, "n_transient", least=0), n_steps, block, k
+    require_countable(counts[0] + n_steps)
     return _indicators(system, method_of(system, method), dt, counts)
 
 

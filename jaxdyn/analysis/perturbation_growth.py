@@ -16,7 +16,7 @@ from jaxdyn.analysis.orthonormal import orthonormalize
 from jaxdyn.analysis.scaling import refuse_dependent, scaled_rows
 from jaxdyn.analysis.tangent import advance, growth_spread, lost_directions, tangent_step
 from jaxdyn.errors import Status
-from jaxdyn.integrate import march, method_of, repeat, resolve_steps
+from jaxdyn.integrate import march, method_of, repeat, require_countable, resolve_steps
 from jaxdyn.methods import Method
 from jaxdyn.system import System
 
@@ -139,6 +139,7 @@ def perturbation_growth(
     n_steps, dt = resolve_steps(system, n_steps, None, dt)
     every = whole_number(rescale_every, "rescale_every")
     n_before = number_of_intervals(n_transient, "n_transient", every, "rescale_every", least=0)
+    require_countable(n_before * every + n_steps)
     counts = n_before, number_of_intervals(n_steps, "n_steps", every, "rescale_every", least=1), every
     k = None if n_perturbations is None else whole_number(n_perturbations, "n_perturbations")
     frame = _frame(system, k, directions)

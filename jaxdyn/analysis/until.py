@@ -11,7 +11,7 @@ from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, Bool, Float, Int, is_concrete, whole_number
 from jaxdyn.analysis.batches import N_BATCHES, transient_intervals
 from jaxdyn.analysis.lyapunov_course import Averages, Course, Tangents
-from jaxdyn.integrate import repeat
+from jaxdyn.integrate import repeat, require_countable
 
 __all__ = ["StdError", "Until", "until_of"]
 
@@ -230,5 +230,6 @@ def until_of(until: Any, course: Course, n_transient: int | None, n_intervals: i
             f"n_least={n_least} of StdError exceeds n_steps={n_steps}, the limit of the run; raise n_steps"
         )
     n_first = transient_intervals(n_transient, "n_transient", course.qr_every, n_least)
+    require_countable((n_first + n_intervals) * course.qr_every)
     per_round = min(-(-n_least // shortest), n_intervals // LEAST_BATCHES)
     return Until(tolerance, n_first, per_round, n_intervals // per_round)

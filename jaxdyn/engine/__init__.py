@@ -13,8 +13,9 @@ round: the state of three numbers becomes an array (lanes, 3), each step shuffle
 The function is traced once (`transform.py`, `call.py`, `programs.py`); its equations are walked (`interpreter.py`),
 and each is done in one of three ways:
 
-* in components, where no array has more than 64 numbers (`components.py`): arithmetic is one equation a component;
-  reshape, slice, stack, transpose are list work while tracing and cost nothing when run. Loops carry components.
+* in components, where no array has more than 64 numbers, or 128 in C (`components.py`): arithmetic is one equation a
+  component; reshape, slice, stack, transpose are list work while tracing and cost nothing when run. Loops carry
+  components.
 * on whole arrays with the lanes last (`dense.py`): larger arrays; a matrix shared by all lanes times their vectors
   is one matrix product.
 * through JAX's batching rules, where neither has a rule: always right, never an error.

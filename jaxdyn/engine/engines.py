@@ -135,16 +135,15 @@ def chosen(jaxpr: Any, flags: list[bool], platform: str, lanes: int) -> Engine:
         return Vmap()
     work = lanes * counts.iterations
     brief = counts.iterations < BRIEF and work < LITTLE
-    batched = Vmap() if brief else Xla(components=COMPONENTS)
     if platform == "cpu" and native_compiler.unavailable() is None:
         if _small(counts, MOST_EQUATIONS) and (counts.iterations >= BRIEF or work >= LITTLE_NATIVE):
-            return Native(instead=batched)
+            return Native(instead=Vmap() if brief else Xla(components=COMPONENTS))
         if work >= LONG and _small(census(jaxpr, flags, NATIVE_COMPONENTS), MOST_NATIVE):
             return Native(instead=Vmap())
     if brief or _foreign(counts):
         return Vmap()
     if _small(counts, MOST_EQUATIONS) and counts.repeated <= MOST_REPEATED:
-        return batched
+        return Xla(components=COMPONENTS)
     return Xla(components=1) if platform == "cpu" and not _foreign(census(jaxpr, flags, 1)) else Vmap()
 
 

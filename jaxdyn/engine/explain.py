@@ -11,7 +11,18 @@ import jax
 from jaxdyn._record import record, static
 from jaxdyn.engine.call import Call, call_of, lanes_of, traced
 from jaxdyn.engine.census import Census, census
-from jaxdyn.engine.engines import COMPONENTS, VECTOR, Engine, Mosaic, Native, Vmap, Xla, chosen, width_of
+from jaxdyn.engine.engines import (
+    COMPONENTS,
+    NATIVE_COMPONENTS,
+    VECTOR,
+    Engine,
+    Mosaic,
+    Native,
+    Vmap,
+    Xla,
+    chosen,
+    width_of,
+)
 from jaxdyn.engine.programs import COMPILER_OPTIONS
 from jaxdyn.engine.transform import is_refused, lanes, lowered
 
@@ -97,7 +108,9 @@ def explain(fn: Callable[..., Any], *args: Any, in_axes: Any = 0, engine: Engine
     used, why = _possible(used, closed, flags, n)
     compiled, used = _compiled(call, arrays, used)
     seconds = time.perf_counter() - began
-    limit = (used.components or COMPONENTS) if isinstance(used, Xla | Native | Mosaic) else 0
+    limit = 0
+    if isinstance(used, Xla | Native | Mosaic):
+        limit = used.components or (NATIVE_COMPONENTS if isinstance(used, Native) else COMPONENTS)
     counts = census(closed.jaxpr, flags, limit)
     cost = compiled.cost_analysis()
     flops = cost.get("flops") if isinstance(cost, dict) else None

@@ -61,10 +61,11 @@ def run_native(engine: Native, closed: Any, arguments: list[Value], lanes: int) 
     if calls_back(closed.jaxpr):
         raise Unsupported("a function that does more than compute: lanes that fill up a block must not do it too")
     limit = NATIVE_COMPONENTS if engine.components is None else engine.components
-    most = engine.vectors or max(MOST_STATEMENTS)
+    # 1, 2 or 4; no more than hold lanes, for what fills up a block is computed too.
+    most = engine.vectors or next((m for m in (1, 2) if lanes <= m * VECTOR), max(MOST_STATEMENTS))
 
     def kernel_of(loop: Any, width: int) -> Loop:
-        return _Kernel(engine, loop, width)
+        return _Kernel(engine, loop, width, most)
 
     return run_with_kernels(kernel_of, VECTOR * most, limit, "cpu", closed, arguments, lanes)
 
@@ -72,11 +73,11 @@ def run_native(engine: Native, closed: Any, arguments: list[Value], lanes: int) 
 class _Kernel(Loop):
     """A loop, compiled."""
 
-    def __init__(self, engine: Native, closed: Any, lanes: int) -> None:
+    def __init__(self, engine: Native, closed: Any, lanes: int, most: int) -> None:
         super().__init__(closed, lanes)
         threads = engine.threads or n_cores()
         text, statements = program(self, engine.vectors or 1, threads)
-        if engine.vectors is None and (groups := _groups(statements)) > 1:
+        if engine.vectors is None and (groups := min(_groups(statements), most)) > 1:
             text, _ = program(self, groups, threads)
         try:
             self.target = native_compiler.registered(text)

@@ -19,8 +19,8 @@ __all__ = ["program"]
 # Iterations that a loop which ends by a test is taken to have.
 TYPICAL = 1000
 
-# Lanes times equations times iterations from which threads pay: half a millisecond.
-LITTLE = 40_000_000
+# Lanes times equations times iterations from which threads pay: a third of a millisecond.
+LITTLE = 20_000_000
 
 
 def program(loop: Loop, groups: int, threads: int) -> tuple[str, int]:
