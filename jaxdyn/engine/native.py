@@ -16,14 +16,10 @@ from jaxdyn.engine.census import calls_back
 from jaxdyn.engine.cores import n_cores
 from jaxdyn.engine.engines import NATIVE_COMPONENTS, VECTOR, Native, Vmap, Xla
 from jaxdyn.engine.kernels import Loop, Unsupported, run_with_kernels, warn_once
-from jaxdyn.engine.native_code import program
+from jaxdyn.engine.native_code import MOST_STATEMENTS, program
 from jaxdyn.engine.values import Value
 
 __all__ = ["instead_of", "run_native", "why_not"]
-
-# Vectors of lanes that go through a loop together hide the latency of each other's arithmetic; more than fit the
-# registers only wait for memory. Most statements of a loop for each number of vectors, as measured.
-MOST_STATEMENTS = {4: 200, 2: 800}
 
 
 def instead_of(engine: Native, reason: str) -> Xla | Vmap:
@@ -75,10 +71,7 @@ class _Kernel(Loop):
 
     def __init__(self, engine: Native, closed: Any, lanes: int, most: int) -> None:
         super().__init__(closed, lanes)
-        threads = engine.threads or n_cores()
-        text, statements = program(self, engine.vectors or 1, threads)
-        if engine.vectors is None and (groups := min(_groups(statements), most)) > 1:
-            text, _ = program(self, groups, threads)
+        text = program(self, engine.vectors, most, engine.threads or n_cores())
         try:
             self.target = native_compiler.registered(text)
         except native_compiler.CannotCompile as error:
@@ -90,7 +83,3 @@ class _Kernel(Loop):
         call = jax.ffi.ffi_call(self.target, self.results, vmap_method="sequential")
         run = jax.lax.platform_dependent(*operands, cpu=lambda *xs: list(call(*xs)), default=self.as_xla)
         return list(run)
-
-
-def _groups(statements: int) -> int:
-    return next((groups for groups, most in MOST_STATEMENTS.items() if statements <= most), 1)

@@ -11,10 +11,11 @@ from jaxdyn.engine.control import opened
 from jaxdyn.engine.engines import VECTOR
 from jaxdyn.engine.kernels import CALLS, Loop, Unsupported
 from jaxdyn.engine.native_functions import expression
-from jaxdyn.engine.native_terms import Stream, Term, c_type, folded, literal, multiple, spread
+from jaxdyn.engine.native_order import mean_alive, written_out
+from jaxdyn.engine.native_terms import Stream, Term, c_type, common_factor, folded, literal, multiple, spread
 from jaxdyn.engine.native_text import DRIVER, PRELUDE
 
-__all__ = ["program"]
+__all__ = ["MOST_STATEMENTS", "program"]
 
 # Iterations that a loop which ends by a test is taken to have.
 TYPICAL = 1000
@@ -23,16 +24,26 @@ TYPICAL = 1000
 LITTLE = 20_000_000
 
 
-def program(loop: Loop, groups: int, threads: int) -> tuple[str, int]:
-    """The C program of a loop, for blocks of some vectors, and its number of statements; raises `Unsupported`."""
-    return _Writer(loop, groups).program(threads)
+# Vectors of lanes that go through a loop together hide the latency of each other's arithmetic; more than fit the
+# registers only wait for memory. Most statements of a loop for each number of vectors, as measured; and most numbers
+# alive at a time for more than one.
+MOST_STATEMENTS = {4: 200, 2: 800}
+MOST_ALIVE = 40
+
+
+def program(loop: Loop, vectors: int | None, most: int, threads: int) -> str:
+    """The C program of a loop, for blocks of some vectors, at most `most` if it may choose; raises `Unsupported`."""
+    writer = _Writer(loop, vectors or 1)
+    text = writer.program(threads)
+    if vectors is None and (groups := min(writer.best_groups(), most)) > 1:
+        return _Writer(loop, groups).program(threads)
+    return text
 
 
 class _Writer:
     """The walk over equations that writes them down.
 
-    Those of vectors are kept until all of a straight piece are known, then written out for one vector of the block
-    after the other, which keeps few numbers alive at once.
+    Those of vectors are kept until all of a straight piece are known, then written out for each vector of the block.
     """
 
     def __init__(self, loop: Loop, groups: int) -> None:
@@ -41,6 +52,7 @@ class _Writer:
         self.kept: list[str] = []
         self.needs: set[str] = set()
         self.count = 0
+        self.alive = (0, 0.0)  # length of the longest piece, and the numbers that it keeps at a time
         self.cost = 0.0
         self.times = 1.0
         self._targets: dict[Any, Stream] = {}
@@ -57,8 +69,8 @@ class _Writer:
 
     def flush(self) -> None:
         """End of a straight piece."""
-        for k in range(self.groups):
-            self.lines += [line.replace("@", str(k)) for line in self.kept]
+        self.alive = max(self.alive, (len(self.kept), mean_alive(self.kept)))
+        self.lines += written_out(self.kept, self.groups)
         self.kept = []
 
     def declared(self, term: Term, vector: bool | None = None, constant: bool = True) -> Term:
@@ -95,7 +107,13 @@ class _Writer:
 
     # The program -----------------------------------------------------------------------------------------------------
 
-    def program(self, threads: int) -> tuple[str, int]:
+    def best_groups(self) -> int:
+        """Number of vectors of a block, from the program for one."""
+        if self.alive[1] > MOST_ALIVE:
+            return 1
+        return next((groups for groups, most in MOST_STATEMENTS.items() if len(self.lines) <= most), 1)
+
+    def program(self, threads: int) -> str:
         loop, outs = self.loop, self.loop.jaxpr.outvars
         values: dict[Any, Any] = {v: self.known(array) for v, array in loop.known.items()}
         for i, v in enumerate(loop.inputs):
@@ -113,7 +131,7 @@ class _Writer:
             else:
                 self.store(f"out[{i}]", result, self.varies(v.aval))
         self.flush()
-        return self.text(threads), len(self.lines)
+        return self.text(threads)
 
     def text(self, threads: int) -> str:
         inputs, outputs = ([v.aval for v in vs] for vs in (self.loop.inputs, self.loop.jaxpr.outvars))
@@ -193,11 +211,17 @@ class _Writer:
         if (known := folded(name, operands)) is not None:
             return [known]
         self.cost += self.times
+        if (common := common_factor(name, operands)) is not None:
+            bases, factor = common
+            return [self.product(self.declared(expression(name, bases, out.dtype, params, self.needs)), factor)]
         if (product := multiple(name, operands)) is not None:
-            base, factor = product
-            term = expression("mul", [base, literal(factor, out.dtype)], out.dtype, params, self.needs)
-            return [dataclasses.replace(self.declared(term), multiple=product)]
+            return [self.product(*product)]
         return [self.declared(expression(name, operands, out.dtype, params, self.needs))]
+
+    def product(self, base: Term, factor: float) -> Term:
+        """A vector times a known number, from which its multiples are made."""
+        term = expression("mul", [base, literal(factor, base.dtype)], base.dtype, {}, self.needs)
+        return dataclasses.replace(self.declared(term), multiple=(base, factor))
 
     def reduced(self, name: str, term: Term) -> Term:
         """Whether a truth value holds for any lane of the block, or for all."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxdyn.engine.kernels import Unsupported
 
-__all__ = ["Stream", "Term", "c_type", "folded", "literal", "multiple", "spread"]
+__all__ = ["Stream", "Term", "c_type", "common_factor", "folded", "literal", "multiple", "spread"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +88,14 @@ def multiple(name: str, terms: Sequence[Term]) -> tuple[Term, float] | None:
     factor = factor / number.known if name == "div" else factor * number.known
     bits = np.finfo(vector.dtype)
     return (base, factor) if float(bits.tiny) * 1e9 < abs(factor) < float(bits.max) / 1e9 else None
+
+
+def common_factor(name: str, terms: Sequence[Term]) -> tuple[list[Term], float] | None:
+    """Vectors that are added or subtracted before the known number that both are multiplied by."""
+    products = [term.multiple for term in terms if term.multiple is not None]
+    if name not in ("add", "add_any", "sub") or len(products) < 2 or products[0][1] != products[1][1]:
+        return None
+    return [base for base, _ in products], products[0][1]
 
 
 def spread(term: Term) -> str:

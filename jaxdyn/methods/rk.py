@@ -99,8 +99,12 @@ class ExplicitRungeKutta:
 
 
 def _combine(dt: Array, weights: tuple[float, ...], stages: list[Array]) -> Array:
-    """Step times the sum of the stages with a weight other than zero; the factors are made once for all components."""
-    terms = [(dt * weight) * stage for weight, stage in zip(weights, stages, strict=False) if weight != 0.0]
+    """Step times the weighted sum of the stages; those of one weight are added first, which saves products."""
+    equal: dict[float, Array] = {}
+    for weight, stage in zip(weights, stages, strict=False):
+        if weight != 0.0:
+            equal[weight] = equal[weight] + stage if weight in equal else stage
+    terms = [(dt * weight) * stage for weight, stage in equal.items()]
     return sum(terms[1:], start=terms[0]) if terms else jnp.zeros_like(stages[0])
 
 

@@ -9,7 +9,7 @@ from jax import lax
 
 import jaxdyn
 from jaxdyn import Native, lanes
-from jaxdyn.engine import kernels, native, native_compiler
+from jaxdyn.engine import kernels, native, native_compiler, native_order
 
 pytestmark = pytest.mark.skipif(native_compiler.unavailable() is not None, reason=str(native_compiler.unavailable()))
 
@@ -253,3 +253,21 @@ def test_products_with_known_numbers_are_one_product_unless_it_leaves_the_type()
     np.testing.assert_allclose(got, np.asarray(x, np.float64) / 3 * 0.7 * 1.1, rtol=4 * np.finfo(np.float32).eps)
     np.testing.assert_allclose(once(lambda x: x * 1e20 * 1e20)(x[:10]), np.asarray(x[:10], float) * 1e40, rtol=1e-6)
     np.testing.assert_allclose(once(lambda x: x * 1e-20 / 1e20)(x[-10:]), np.asarray(x[-10:], float) / 1e40, rtol=1e-6)
+
+
+@pytest.mark.parametrize("fn", [lambda x, y: x / 12.5 + y / 12.5, lambda x, y: x * 0.3 - y * 0.3])
+def test_multiples_are_added_before_the_factor(fn):
+    x, y = SPREAD[1:], SPREAD[:-1]
+    got = once(lambda x, y: fn(x, y) + 0 * x)(jnp.float32(x), jnp.float32(y))
+    rounding = 4 * np.finfo(np.float32).eps * (abs(x) + abs(y))
+    assert (abs(got - fn(x, y)) <= rounding).all()
+
+
+def test_as_many_vectors_in_turn_as_the_registers_hold():
+    """One piece of two numbers alive goes by fours, one of thirty by single vectors."""
+    few = [f"const vf32 x{i}_@ = (x{i - 1}_@ * x{i - 1}_@);" for i in range(1, 20)]
+    many = [f"const vf32 x{i}_@ = (x0_@ + 1);" for i in range(1, 61)] + [f"x{i}_@;" for i in range(1, 61)]
+    assert native_order.mean_alive(few) == pytest.approx(18 / 19)  # each until the next one, x0 gone at once
+    assert [line[-4:-2] for line in native_order.written_out(few[:1], 4)] == ["_0", "_1", "_2", "_3"]
+    assert native_order.mean_alive(many) == pytest.approx((60 * 60 + 59) / 120)
+    assert native_order.written_out(many, 2)[1] == many[1].replace("@", "0")
