@@ -2,13 +2,14 @@
 
 import hashlib
 import platform
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-__all__ = ["digest", "environment", "program_parts"]
+__all__ = ["digest", "environment", "program_parts", "without_threads"]
 
 
 def digest(parts: Sequence[Any]) -> str:
@@ -23,6 +24,11 @@ def digest(parts: Sequence[Any]) -> str:
 def program_parts(lowered: Any) -> list[Any]:
     """Text of a lowered program, and the arrays that JAX hands over beside it instead of writing them down."""
     return [lowered.as_text(), *getattr(getattr(lowered, "_lowering", None), "const_args", ())]
+
+
+def without_threads(text: str) -> str:
+    """Text of a lowered program without the numbers of threads, which change no result."""
+    return re.sub(r"(jaxdyn_[0-9a-f]{32})_by_[0-9]+", r"\1", text)
 
 
 def environment() -> dict[str, str]:

@@ -1,9 +1,10 @@
 """One call on all cores of a CPU: XLA runs a loop that is one function on one core, so that each gets its lanes."""
 
+import contextlib
 import functools
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,16 +13,32 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-__all__ = ["is_at_home", "is_worker", "joined", "n_cores", "on_all_cores", "share"]
+__all__ = ["is_at_home", "is_worker", "joined", "limited_cores", "n_cores", "on_all_cores", "share"]
 
 
 NAME = "jaxdyn-lanes"
 """Of the threads."""
 
 
+_limit = threading.local()
+
+
 def n_cores() -> int:
-    """Cores that this process may use."""
+    """Cores that this process may use, or this thread where it is limited."""
+    most = getattr(_limit, "cores", None)
+    if most is not None:
+        return most
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def limited_cores(n: int) -> Iterator[None]:
+    """Context in which programs of this thread are made for so many cores."""
+    before, _limit.cores = getattr(_limit, "cores", None), n
+    try:
+        yield
+    finally:
+        _limit.cores = before
 
 
 def is_at_home(array: Any) -> bool:

@@ -71,9 +71,9 @@ class _Kernel(Loop):
 
     def __init__(self, engine: Native, closed: Any, lanes: int, most: int) -> None:
         super().__init__(closed, lanes)
-        text = program(self, engine.vectors, most, engine.threads or n_cores())
+        text = program(self, engine.vectors, most)
         try:
-            self.target = native_compiler.registered(text)
+            self.target = native_compiler.registered(text, engine.threads or n_cores())
         except native_compiler.CannotCompile as error:
             raise Unsupported(str(error)) from error
         self.results = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in self.jaxpr.outvars]

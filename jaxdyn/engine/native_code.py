@@ -31,12 +31,12 @@ MOST_STATEMENTS = {4: 200, 2: 800}
 MOST_ALIVE = 40
 
 
-def program(loop: Loop, vectors: int | None, most: int, threads: int) -> str:
+def program(loop: Loop, vectors: int | None, most: int) -> str:
     """The C program of a loop, for blocks of some vectors, at most `most` if it may choose; raises `Unsupported`."""
     writer = _Writer(loop, vectors or 1)
-    text = writer.program(threads)
+    text = writer.program()
     if vectors is None and (groups := min(writer.best_groups(), most)) > 1:
-        return _Writer(loop, groups).program(threads)
+        return _Writer(loop, groups).program()
     return text
 
 
@@ -113,7 +113,7 @@ class _Writer:
             return 1
         return next((groups for groups, most in MOST_STATEMENTS.items() if len(self.lines) <= most), 1)
 
-    def program(self, threads: int) -> str:
+    def program(self) -> str:
         loop, outs = self.loop, self.loop.jaxpr.outvars
         values: dict[Any, Any] = {v: self.known(array) for v, array in loop.known.items()}
         for i, v in enumerate(loop.inputs):
@@ -131,9 +131,9 @@ class _Writer:
             else:
                 self.store(f"out[{i}]", result, self.varies(v.aval))
         self.flush()
-        return self.text(threads)
+        return self.text()
 
-    def text(self, threads: int) -> str:
+    def text(self) -> str:
         inputs, outputs = ([v.aval for v in vs] for vs in (self.loop.inputs, self.loop.jaxpr.outvars))
         where = [("args.args", i) for i, a in enumerate(inputs) if self.of_lanes(a)]
         where += [("rets.rets", i) for i, a in enumerate(outputs) if self.of_lanes(a)]
@@ -145,7 +145,6 @@ class _Writer:
             "INS": len(inputs),
             "OUTS": len(outputs),
             "OF_LANES": f"{where[0][0]}[{where[0][1]}]",
-            "THREADS": threads,
             "PAYS": LITTLE / max(1.0, self.cost),
         }
         head = [*(f"#define {name} {value}" for name, value in settings.items()), PRELUDE]

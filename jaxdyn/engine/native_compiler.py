@@ -29,22 +29,26 @@ _lock = threading.Lock()
 _libraries: dict[str, ctypes.CDLL] = {}
 
 
-def registered(text: str) -> str:
-    """Name under which XLA calls the function of a C program, compiled if it is a new one."""
-    name = "jaxdyn_" + hashlib.sha256("\n".join([*_compiler(), text]).encode()).hexdigest()[:32]
+def registered(text: str, threads: int = 1) -> str:
+    """Name under which XLA calls the function of a C program, compiled if it is a new one.
+
+    The name ends in what changes no number: how many threads share the work.
+    """
+    name = f"jaxdyn_{hashlib.sha256(chr(10).join([*_compiler(), text]).encode()).hexdigest()[:32]}_by_{threads}"
     with _lock:
         if name not in _libraries:
-            library = _compiled(name, text)
+            library = _compiled(name, text, threads)
             jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
             _libraries[name] = library
     return name
 
 
-def _compiled(name: str, text: str) -> ctypes.CDLL:
+def _compiled(name: str, text: str, threads: int) -> ctypes.CDLL:
     source = _folder() / f"{name}.c"
     library = source.with_suffix(".so")
     source.write_text(text)
-    command = [*_compiler(), f"-DHANDLER={name}", "-I", jax.ffi.include_dir(), "-o", str(library), str(source), "-lm"]
+    settings = [f"-DHANDLER={name}", f"-DTHREADS={threads}", "-I", jax.ffi.include_dir()]
+    command = [*_compiler(), *settings, "-o", str(library), str(source), "-lm"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CannotCompile(f"{command[0]} failed: {done.stderr.strip()[:500]}")

@@ -14,10 +14,11 @@ from jaxdyn._fingerprint import digest, environment
 from jaxdyn._types import Array, default_dtype
 from jaxdyn.about import unknown_name
 from jaxdyn.errors import Status
+from jaxdyn.sweeps.devices import is_out_of_memory
 from jaxdyn.sweeps.grid import Grid, Region
 from jaxdyn.sweeps.known import Equations
 from jaxdyn.sweeps.measure import Cell, Variable
-from jaxdyn.sweeps.program import Program, Settings, chunk_program, compiled_once
+from jaxdyn.sweeps.program import Program, Programs, Settings, chunk_programs, compiled_once
 from jaxdyn.system import System
 
 __all__ = ["Layout", "Plan", "make_plan"]
@@ -53,7 +54,7 @@ class Plan:
     chunk: tuple[int, ...]
     layouts: tuple[Layout, ...]
     coordinates: dict[str, tuple[tuple[str, ...], np.ndarray[Any, Any]]]
-    program: Program
+    programs: Programs
     key: Array
     takes_key: bool
     x64: bool
@@ -63,7 +64,7 @@ class Plan:
         values = [array for axis in self.grid.axes for pair in axis.values.items() for array in pair]
         return {
             "chunk": json.dumps(self.chunk),
-            PROGRAM: self.program.digest,
+            PROGRAM: self.programs.first.digest,
             "parameters and start": digest([*self.system.params.keys(), *jax.tree.leaves(self.system)]),
             "grid": digest([*self.grid.dims, *values]),
             "seed": digest([jax.random.key_data(self.key)]) if self.takes_key else "unused",
@@ -73,10 +74,28 @@ class Plan:
     def compute(self, region: Region) -> dict[str, np.ndarray[Any, Any]]:
         """Results of a region, cropped to it, in host memory."""
         values, numbers = self.grid.cells(region, self.chunk)
-        with jax.enable_x64(self.x64):  # a thread does not inherit the mode of the one that started it
-            result = self.program.run(jax.tree.leaves((self.system, values, numbers, self.key)))
+        while True:
+            program = self.programs.now()
+            try:
+                results = self._in_pieces(program, values, numbers)
+                break
+            except (jax.errors.JaxRuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or not self.programs.halve(program):
+                    raise
         crop = tuple(slice(0, r.stop - r.start) for r in region)
-        return {name: np.asarray(array).reshape(*self.chunk, *array.shape[1:])[crop] for name, array in result.items()}
+        return {name: array.reshape(*self.chunk, *array.shape[1:])[crop] for name, array in results.items()}
+
+    def _in_pieces(self, program: Program, values: dict[str, Any], numbers: Any) -> dict[str, np.ndarray[Any, Any]]:
+        """Results of all cells of a chunk by a program for as many or fewer; the last piece is filled up."""
+        parts: list[dict[str, np.ndarray[Any, Any]]] = []
+        for start in range(0, len(numbers), program.lanes):
+            index = np.minimum(np.arange(start, start + program.lanes), len(numbers) - 1)
+            piece = {name: array[index] for name, array in values.items()}
+            with jax.enable_x64(self.x64):  # a thread does not inherit the mode of the one that started it
+                found = program.run(jax.tree.leaves((self.system, piece, numbers[index], self.key)))
+            parts.append({name: np.asarray(array) for name, array in found.items()})
+        whole = parts[0] if len(parts) == 1 else {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+        return {name: array[: len(numbers)] for name, array in whole.items()}
 
 
 def make_plan(
@@ -104,9 +123,9 @@ def make_plan(
     )
     _check_names(grid, layouts, coordinates)
     cell = Cell(measure, tuple(names))
-    chunk, program = chunk_program(cell, system, grid, key, settings, equations)
+    chunk, programs = chunk_programs(cell, system, grid, key, settings, equations)
     takes_key, x64 = any(probe.takes_key.values()), default_dtype() == np.float64
-    return Plan(system, grid, chunk, layouts, coordinates, program, key, takes_key, x64)
+    return Plan(system, grid, chunk, layouts, coordinates, programs, key, takes_key, x64)
 
 
 def _layout(name: str, dims: tuple[str, ...], array: Any, variable: Variable | None) -> Layout:

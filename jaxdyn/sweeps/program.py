@@ -1,31 +1,40 @@
-"""The compiled program of a chunk: how many lanes it has, and what names it."""
+"""The compiled programs of a sweep's chunks: how many cells they take, and what names them."""
 
 import dataclasses
 import math
+import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import Any
 
 import jax
+import numpy as np
 
-from jaxdyn._fingerprint import digest, program_parts
+from jaxdyn._fingerprint import digest, program_parts, without_threads
 from jaxdyn._types import Array
+from jaxdyn.engine.census import census
 from jaxdyn.engine.cores import n_cores
-from jaxdyn.engine.engines import Automatic, Engine
+from jaxdyn.engine.engines import COMPONENTS, Automatic, Engine
 from jaxdyn.engine.programs import COMPILER_OPTIONS
 from jaxdyn.engine.transform import is_refused
 from jaxdyn.engine.transform import lanes as batch
+from jaxdyn.errors import JaxdynWarning
+from jaxdyn.sweeps.devices import default_memory, on_devices, round_up
 from jaxdyn.sweeps.grid import Grid
 from jaxdyn.sweeps.known import Equations
 from jaxdyn.sweeps.measure import Cell
 from jaxdyn.system import System
 
-__all__ = ["Program", "Settings", "chunk_program", "compiled_once", "widest"]
+__all__ = ["Program", "Programs", "Settings", "chunk_programs", "compiled_once", "widest"]
 
-# Lanes of one chunk unless memory is shorter. Larger chunks are slower on a CPU (they leave its caches)
-# and make progress and resume coarse; an accelerator needs many lanes to be full.
-MAX_LANES = {"cpu": 4096}
-MAX_LANES_ELSEWHERE = 1 << 18
+# Cells of one chunk unless memory is shorter. Where the work in a cell is known, a chunk has so many that it takes a
+# good part of a second; else few on a CPU, which make progress and resume fine. An accelerator needs many to be full.
+LANES = {"cpu": 4096}
+MAX_LANES = {"cpu": 1 << 17}
+LANES_ELSEWHERE = 1 << 18
+WORK = 2 * 10**10
+"""Equations of a chunk on a CPU; C programs do 1e11 a second on a core, XLA's 1e10."""
 
 # Bytes of the widest intermediate result of a chunk on a CPU. An iteration that goes on until the last lane ends
 # (fixed points) is wide, and gains most from few lanes.
@@ -34,13 +43,42 @@ MAX_WIDTH = 1 << 22
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """Compiled code of one chunk; it takes the leaves of its arguments."""
+    """Compiled code for some cells at once; it takes the leaves of its arguments."""
 
     run: Any
     digest: str
     """Names the code: equations, measure, options, shapes, dtypes."""
     n_workers: int
     """How many chunks may be in flight."""
+    lanes: int = 1
+
+
+class Programs:
+    """The program that the chunks run by, and smaller ones where the device's memory turns out too short for it."""
+
+    def __init__(self, first: Program, make: Callable[[int], Program]) -> None:
+        self.first = first
+        self._now, self._make, self._lock = first, make, Lock()
+
+    def now(self) -> Program:
+        """The program to use."""
+        return self._now
+
+    def halve(self, failed: Program) -> bool:
+        """Take half as many cells at once as in a program that ran out of memory; False if it had one only."""
+        with self._lock:
+            if self._now is not failed:
+                return True  # another thread did
+            if failed.lanes == 1:
+                return False
+            self._now = self._make(-(-failed.lanes // 2))
+            warnings.warn(
+                f"out of memory with {failed.lanes} cells at a time; going on with {self._now.lanes}; "
+                "give sweep a smaller `memory` to begin so",
+                JaxdynWarning,
+                stacklevel=2,
+            )
+            return True
 
 
 def n_workers() -> int:
@@ -52,48 +90,73 @@ def n_workers() -> int:
 class Settings:
     """What the caller of a sweep may set about its chunks."""
 
-    lanes: int | None
+    lanes: int | None = None
     """Cells of a chunk; by default as many as fit caches and memory."""
-    budget: int
-    """Bytes that the chunks in flight may take."""
-    engine: Engine | None
+    budget: int | None = None
+    """Bytes that the chunks in flight may take on each device."""
+    engine: Engine | None = None
     """How the cells of a chunk are computed."""
+    devices: tuple[Any, ...] = ()
+    """Which compute together; none for JAX's default device."""
 
 
-def chunk_program(
+def chunk_programs(
     cell: Cell, system: System, grid: Grid, key: Array, settings: Settings, equations: Equations
-) -> tuple[tuple[int, ...], Program]:
-    """Shape of a chunk and its program; the caller's number of lanes, or one that fits caches and memory."""
+) -> tuple[tuple[int, ...], Programs]:
+    """Shape of a chunk and its programs; the caller's number of cells, or one that fits caches and memory."""
     in_axes = (None, 0, 0, None)
     batched = batch(cell, in_axes, engine=settings.engine or Automatic(grid.size))
+    n_devices = max(1, len(settings.devices))
+    budget = settings.budget or default_memory()
 
     def arguments(lanes: int) -> tuple[Any, ...]:
-        chunk = grid.chunk_shape(lanes)
-        return (system, *grid.cells(next(grid.regions(chunk)), chunk), key)
+        one = (1,) * len(grid.shape)
+        values, numbers = grid.cells(next(grid.regions(one)), one)  # their shapes count
+        return (
+            system,
+            {name: np.repeat(array, lanes, 0) for name, array in values.items()},
+            np.repeat(numbers, lanes),
+            key,
+        )
 
     def program(lanes: int) -> Program:
+        lanes = round_up(lanes, n_devices)
         try:
-            return compiled_once(batched, arguments(lanes))
+            return compiled_once(batched, arguments(lanes), settings.devices)
         except jax.errors.JaxRuntimeError as error:
             if not is_refused(error):
                 raise
-        return compiled_once(jax.vmap(cell, in_axes), arguments(lanes))
+        return compiled_once(jax.vmap(cell, in_axes), arguments(lanes), settings.devices)
 
-    def fitting() -> tuple[tuple[int, ...], Program]:
+    def fitting() -> tuple[tuple[int, ...], Program, Callable[[int], Program]]:
         if settings.lanes is not None:
-            return grid.chunk_shape(settings.lanes), program(settings.lanes)
-        lanes = min(MAX_LANES.get(jax.default_backend(), MAX_LANES_ELSEWHERE), -(-grid.size // n_workers()))
+            chunk = grid.chunk_shape(settings.lanes)
+            return chunk, program(math.prod(chunk)), program
+        lanes = min(n_devices * _lanes(equations), -(-grid.size // n_workers()))
         if jax.default_backend() == "cpu":
             width = widest(jax.make_jaxpr(batched)(*arguments(lanes)).jaxpr) - widest(equations.jaxpr)
-            lanes = max(1, min(lanes, lanes * MAX_WIDTH // max(1, width)))
+            lanes = max(1, min(lanes, n_devices * lanes * MAX_WIDTH // max(1, width)))
         while True:
-            compiled = program(lanes)
+            chunk = grid.chunk_shape(lanes)
+            compiled = program(math.prod(chunk))
             needed = _bytes(compiled.run) * compiled.n_workers
-            if needed <= settings.budget or lanes == 1:
-                return grid.chunk_shape(lanes), compiled
-            lanes = max(1, min(lanes // 2, lanes * settings.budget // needed))
+            if needed <= budget or lanes == 1:
+                return chunk, compiled, program
+            lanes = max(1, min(lanes // 2, lanes * budget // needed))
 
-    return equations.known((cell.keep, grid.shape, settings, n_workers()), fitting)
+    chunk, first, make = equations.known((cell.keep, grid.shape, settings, n_workers()), fitting)
+    return chunk, Programs(first, make)
+
+
+def _lanes(equations: Equations) -> int:
+    """Cells of a chunk by the work in each."""
+    platform = jax.default_backend()
+    few = LANES.get(platform, LANES_ELSEWHERE)
+    most = MAX_LANES.get(platform, LANES_ELSEWHERE)
+    counts = census(equations.jaxpr, [True] * len(equations.jaxpr.invars), COMPONENTS)
+    if not counts.loops or counts.dense or counts.fallbacks:
+        return few
+    return max(few, min(most, WORK // (counts.iterations * max(1, counts.in_loops))))
 
 
 def widest(jaxpr: Any) -> int:
@@ -123,25 +186,31 @@ def _jaxprs(value: Any) -> Iterator[Any]:
 _COMPILED: OrderedDict[str, Program] = OrderedDict()
 
 
-def compiled_once(function: Any, arguments: tuple[Any, ...]) -> Program:
+def compiled_once(function: Any, arguments: tuple[Any, ...], devices: tuple[Any, ...] = ()) -> Program:
     """Program of this process, found by its code: a repeated sweep compiles nothing.
 
     It takes the arguments' leaves: all of them and nothing else, because equal code may stand for systems whose
     fields are different objects, or read different parameters of one system.
     """
-    tree = jax.tree.structure(arguments)
+    tree, leaves = jax.tree.structure(arguments), jax.tree.leaves(arguments)
     flat = jax.jit(lambda leaves: function(*jax.tree.unflatten(tree, leaves)), keep_unused=True)
-    lowered = flat.lower(jax.tree.leaves(arguments))
+    lowered = flat.lower(leaves)
     text, *beside = program_parts(lowered)
-    name = digest([text, str(jax.devices()[0]), *beside])
+    place = str(jax.devices()[0])
+    name = digest([without_threads(text), place, *beside])
     # XLA's batched LAPACK kernels wait, inside the CPU's thread pool, for other tasks of the same pool: two of them
     # at once can wait for each other for ever (jax 0.10).
     workers = 1 if "lapack_" in text else n_workers()
+    if len(devices) > 1:  # the name stays that of one device: results do not depend on their number
+        lowered = on_devices(function, tree, leaves, devices).lower(leaves)
+        text, *beside = program_parts(lowered)
     options = COMPILER_OPTIONS.get(jax.default_backend())
+    lanes = np.shape(arguments[2])[0] if len(arguments) == 4 and np.ndim(arguments[2]) else 1
     if "callback" in text:  # the text numbers Python callbacks without telling them apart
-        return Program(lowered.compile(options), name, workers)
-    program = _COMPILED.pop(name, None) or Program(lowered.compile(options), name, workers)
-    _COMPILED[name] = program
+        return Program(lowered.compile(options), name, workers, lanes)
+    key = digest([text, place, *map(str, devices), *beside])
+    program = _COMPILED.pop(key, None) or Program(lowered.compile(options), name, workers, lanes)
+    _COMPILED[key] = program
     if len(_COMPILED) > 16:
         _COMPILED.popitem(last=False)
     return program

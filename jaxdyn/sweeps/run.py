@@ -1,22 +1,27 @@
 """Sweep: a measure of one system over a labelled grid."""
 
+import contextlib
 import math
 import os
-from collections import deque
+import signal
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from jaxdyn._types import whole_number
 from jaxdyn.engine.engines import Engine, check_engine
 from jaxdyn.errors import Status
+from jaxdyn.sweeps.devices import chosen_devices
 from jaxdyn.sweeps.grid import Region, make_grid
 from jaxdyn.sweeps.labels import provenance
 from jaxdyn.sweeps.plan import Plan, make_plan
 from jaxdyn.sweeps.program import Settings
+from jaxdyn.sweeps.stop import Stop
 from jaxdyn.sweeps.store import MemorySink, Sink, ZarrSink, stored_chunk
+from jaxdyn.sweeps.workers import Job, check_executor, results_of
 from jaxdyn.system import System
 
 if TYPE_CHECKING:
@@ -35,9 +40,12 @@ def sweep(
     store: str | os.PathLike[str] | None = None,
     keep: Sequence[str] | None = None,
     chunk: int | None = None,
-    memory: str | int = "1GB",
+    memory: str | int | None = None,
     seed: int = 0,
     engine: Engine | None = None,
+    devices: "Sequence[jax.Device] | None" = None,
+    executor: Executor | None = None,
+    attributes: Mapping[str, str] | None = None,
     progress: bool = True,
 ) -> "xarray.Dataset":
     """Measure one system over a grid of parameters and starts.
@@ -57,7 +65,8 @@ def sweep(
     store
         Path of a zarr store on this machine: a new or empty directory, or the store of this very sweep.
         Finished chunks are written there as they come; the same call after a crash computes only what is
-        missing, with the same result bit for bit.
+        missing, with the same result bit for bit. Only one sweep writes to a store at a time; chunks that were
+        damaged since are found by their checksums and computed again.
     keep
         Names of the variables to keep, beside `status` and the coordinates; default all but the large
         details (such as `running`).
@@ -65,12 +74,22 @@ def sweep(
         Number of cells computed at once; default from `memory`. Some analyses (fixed points; matrix
         products and spectra in chunks of one cell) round differently in chunks of another size.
     memory
-        Bytes that the chunks in flight may take on the device, such as "500MB".
+        Bytes that the chunks in flight may take on each device, such as "500MB"; default half of an accelerator's
+        memory, 1 GB on a CPU. If that is too much after all, half as many cells are computed at once, with a warning.
     seed
         Of the random keys, 0 to 2**32 - 1: cell i gets fold_in(key(seed), i), whatever the chunks.
     engine
         How the cells of a chunk are computed, as in `lanes`: by default the fastest that fits the measure.
         `Vmap()` is `jax.vmap`; results of two engines differ by rounding, a store keeps to one.
+    devices
+        Which share the cells of every chunk; default all of this process. Their number changes no result.
+    executor
+        Who computes the chunks: any `concurrent.futures.Executor`, such as a `ProcessPoolExecutor` or
+        `client.get_executor()` of a Dask client; default threads of this process. Each task takes one core of its
+        worker; this process writes what comes back. System and measure are sent to the workers, so their functions
+        come from importable modules, or `cloudpickle` is installed (it comes with Dask).
+    attributes
+        Texts of your own, by name, to keep with the data set.
     progress
         Show a progress bar where there is a terminal.
 
@@ -85,11 +104,19 @@ def sweep(
     ------
     TypeError, ValueError
         Before anything runs: an unknown name, values of a wrong shape, a store of another sweep.
+    BlockingIOError
+        If another sweep is writing to the store.
+    OSError
+        If the store takes no more; what is finished stays.
+    KeyboardInterrupt
+        After Ctrl-C; with a store first the chunks that are being computed are finished and kept (a second Ctrl-C
+        does not wait). SIGTERM does so too, before it ends the process.
 
     Notes
     -----
     All cells run through one compiled function; a new parameter value of the same shapes compiles nothing
-    inside it. On a CPU several chunks run in parallel threads.
+    inside it. On a CPU several chunks run in parallel threads. A program of several processes (`jax.distributed`) calls
+    `sweep` in each of them with the same arguments and a store that all of them see: each computes its part.
 
     Examples
     --------
@@ -107,11 +134,22 @@ def sweep(
         raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}")
     names = None if keep is None else tuple([keep] if isinstance(keep, str) else keep)
     check_engine(engine)
-    settings = Settings(_lanes(chunk, store), _bytes(memory), engine)
+    check_executor(executor)
+    own = _texts(attributes)
+    budget = None if memory is None else _bytes(memory)
+    settings = Settings(_lanes(chunk, store), budget, engine, chosen_devices(devices))
     plan = make_plan(system, grid, measure, names, int(seed), settings)
-    sink = _sink(plan, measure, int(seed), store)
-    todo = [region for region in grid.regions(plan.chunk) if not sink.is_done(region)]
-    _run(plan, sink, todo, progress)
+    sink = _sink(plan, {**provenance(plan, measure, int(seed)), **own}, store)
+    try:
+        todo = [region for region in grid.regions(plan.chunk) if not sink.is_done(region)]
+
+        def job() -> Job:
+            there = Settings(math.prod(plan.chunk), settings.budget, engine)
+            return Job(system, grid, measure, names, int(seed), there)
+
+        _run(plan, sink, todo, executor, job, progress)
+    finally:
+        sink.close()
     return sink.dataset()
 
 
@@ -123,37 +161,43 @@ def _lanes(chunk: int | None, store: Any) -> int | None:
     return chunk if chunk is not None or stored is None else math.prod(stored)
 
 
-def _sink(plan: Plan, measure: Any, seed: int, store: Any) -> Sink:
-    attributes = provenance(plan, measure, seed)
+def _texts(attributes: Mapping[str, str] | None) -> dict[str, str]:
+    found = dict(attributes or {})
+    for name, text in found.items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise TypeError(f"attributes must be texts by name, got {name!r}: {text!r}")
+    return found
+
+
+def _sink(plan: Plan, attributes: dict[str, Any], store: Any) -> Sink:
     return MemorySink(plan, attributes) if store is None else ZarrSink(plan, attributes, store)
 
 
-def _run(plan: Plan, sink: Sink, todo: list[Region], progress: bool) -> None:
-    """Compute regions in parallel threads and write them in order, a few in flight."""
+def _run(
+    plan: Plan,
+    sink: Sink,
+    todo: list[Region],
+    executor: Executor | None,
+    job: Callable[[], Job],
+    progress: bool,
+) -> None:
+    """Compute regions and write them in order, a few in flight."""
     from tqdm.auto import tqdm
 
     # disable=None: silent where the output is not a terminal.
     bar = tqdm(total=plan.grid.size, unit="cell", unit_scale=True, disable=None if progress else True)
-    bar.update(plan.grid.size - sum(_size(region) for region in todo))
+    left = sum(map(_size, todo))
+    bar.update(plan.grid.size - left)
     n_failed = 0
-    waiting: deque[tuple[Region, Future[dict[str, np.ndarray[Any, Any]]]]] = deque()
-    with bar, ThreadPoolExecutor(plan.program.n_workers) as pool:
-        pending = iter(todo)
-        try:
-            while True:
-                while len(waiting) < 2 * plan.program.n_workers and (region := next(pending, None)) is not None:
-                    waiting.append((region, pool.submit(plan.compute, region)))
-                if not waiting:
-                    break
-                region, future = waiting.popleft()
-                results = future.result()
-                sink.write(region, results)
-                n_failed += int((results["status"] != Status.OK).sum())
-                bar.update(_size(region))
-                bar.set_postfix(failed=n_failed, refresh=False)
-        finally:
-            for _, future in waiting:
-                future.cancel()
+    with bar, Stop() if isinstance(sink, ZarrSink) else contextlib.nullcontext() as stop:
+        for region, results in results_of(plan, todo, executor, job, lambda: stop is None or stop.signal is None):
+            sink.write(region, results)
+            left -= _size(region)
+            n_failed += int((results["status"] != Status.OK).sum())
+            bar.update(_size(region))
+            bar.set_postfix(failed=n_failed, refresh=False)
+    if stop is not None and (left or stop.signal == signal.SIGTERM):
+        stop.go_on(f"{left} of {plan.grid.size} cells are left; the same call goes on from what is in the store")
 
 
 def _size(region: Region) -> int:

@@ -32,7 +32,7 @@ def test_a_small_budget_makes_small_chunks(two_workers):
     for budget in (10**9, 10**6, 10**5, 1):
         plan = plans.make_plan(neuron, grid, run, None, 0, Settings(None, budget, None))
         sizes.append(int(np.prod(plan.chunk)))
-        usage = plan.program.run.memory_analysis()
+        usage = plan.programs.first.run.memory_analysis()
         taken = (usage.temp_size_in_bytes + usage.output_size_in_bytes) * 2
         assert taken <= budget or sizes[-1] == 1  # one cell is the least
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 4 and sizes[-1] == 1
@@ -47,7 +47,7 @@ def test_room_that_is_needed_in_between_counts(two_workers):
 
     grid, budget = make_grid(coded(), {"a": np.linspace(0, 1, 1000)}), 4 * 10**6
     plan = plans.make_plan(coded(), grid, median, None, 0, Settings(None, budget, None))
-    usage = plan.program.run.memory_analysis()
+    usage = plan.programs.first.run.memory_analysis()
     assert (usage.temp_size_in_bytes + usage.output_size_in_bytes) * 2 <= budget
     assert 1 < plan.chunk[0] < 100
 
@@ -160,4 +160,7 @@ def test_programs_with_lapack_run_one_at_a_time(two_workers):
     system = jaxdyn.models.lorenz63()  # three states need LAPACK for their eigenvalues
     grid = make_grid(system, {"rho": [20.0, 28.0]})
     for measure, workers in ((jaxdyn.eigenvalues, 1), (lambda s: s.x0, 2)):
-        assert plans.make_plan(system, grid, measure, None, 0, Settings(None, 10**9, None)).program.n_workers == workers
+        assert (
+            plans.make_plan(system, grid, measure, None, 0, Settings(None, 10**9, None)).programs.first.n_workers
+            == workers
+        )

@@ -1,0 +1,46 @@
+"""Stopping between chunks: Ctrl-C and SIGTERM let a sweep finish what it is computing, and save it."""
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+__all__ = ["Stop"]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stop:
+    """Context in which the first of these signals is only noted, and a second one does what it always did.
+
+    Only the main thread of a program gets signals; elsewhere this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stop":
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.signal = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def go_on(self, said: str) -> None:
+        """Do what the signal asks for, now that everything is saved: KeyboardInterrupt with a message, or the end."""
+        if self.signal == signal.SIGINT:
+            raise KeyboardInterrupt(said)
+        if self.signal is not None:
+            os.kill(os.getpid(), self.signal)

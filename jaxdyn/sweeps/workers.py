@@ -1,0 +1,117 @@
+"""Who computes the chunks of a sweep: threads of this process, or any `concurrent.futures.Executor`."""
+
+import contextlib
+import functools
+import pickle
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdyn.engine.cores import limited_cores
+from jaxdyn.sweeps.grid import Region
+from jaxdyn.sweeps.plan import Plan, make_plan
+
+__all__ = ["Job", "check_executor", "results_of"]
+
+Results = dict[str, np.ndarray[Any, Any]]
+
+IN_FLIGHT = 64
+"""Chunks that an executor is given at once if it does not tell how many it can work on."""
+
+
+class Job:
+    """What another process needs to compute chunks: the arguments of the plan, as bytes."""
+
+    def __init__(self, *arguments: Any) -> None:
+        try:
+            from cloudpickle import dumps  # takes lambdas and functions of a notebook too; comes with Dask
+        except ImportError:
+            dumps = pickle.dumps
+        try:
+            self.bytes = dumps((arguments, bool(jax.config.jax_enable_x64)))  # pyright: ignore[reportAttributeAccessIssue]
+        except Exception as error:
+            raise TypeError(
+                f"system and measure must go to other processes: {error}; "
+                "define their functions in a module, or install cloudpickle"
+            ) from error
+
+
+def compute_elsewhere(job: bytes, region: Region) -> Results:
+    """Results of a region, in a worker: on one core, because workers share out the machine's."""
+    with limited_cores(1):
+        return _plan_of(job).compute(region)
+
+
+@functools.lru_cache(4)
+def _plan_of(job: bytes) -> Plan:
+    arguments, x64 = pickle.loads(job)  # comes from the process that asked, never from a store
+    with jax.enable_x64(x64):
+        return make_plan(*arguments)
+
+
+def check_executor(executor: Any) -> None:
+    """Complain about what is no executor."""
+    if executor is not None and not (
+        callable(getattr(executor, "submit", None)) and callable(getattr(executor, "map", None))
+    ):
+        raise TypeError(
+            f"executor must be a concurrent.futures.Executor, got {type(executor).__name__}; "
+            "of a Dask client it is client.get_executor()"
+        )
+
+
+def results_of(
+    plan: Plan, regions: Iterable[Region], executor: Executor | None, job: Callable[[], Job], go_on: Callable[[], bool]
+) -> Iterator[tuple[Region, Results]]:
+    """Results of regions in order, some in flight; when `go_on` says no, those in flight and no more."""
+    if executor is None:
+        n = plan.programs.first.n_workers
+        with ThreadPoolExecutor(n) as pool:
+            yield from _in_flight(lambda region: pool.submit(plan.compute, region), regions, 2 * n, go_on)
+    elif isinstance(executor, ThreadPoolExecutor):  # of this process: nothing need be copied
+        yield from _in_flight(lambda region: executor.submit(plan.compute, region), regions, _places(executor), go_on)
+    else:
+        given = job().bytes
+
+        def submit(region: Region) -> Future[Results]:
+            return executor.submit(compute_elsewhere, given, region)
+
+        try:
+            yield from _in_flight(submit, regions, _places(executor), go_on)
+        except BrokenExecutor as error:
+            raise RuntimeError(
+                f"a worker process died ({error}); with a store, the same call goes on from the finished chunks"
+            ) from error
+
+
+def _in_flight(
+    submit: Callable[[Region], Future[Results]], regions: Iterable[Region], n: int, go_on: Callable[[], bool]
+) -> Iterator[tuple[Region, Results]]:
+    waiting: deque[tuple[Region, Future[Results]]] = deque()
+    pending = iter(regions)
+    try:
+        while True:
+            while go_on() and len(waiting) < n and (region := next(pending, None)) is not None:
+                waiting.append((region, submit(region)))
+            if not go_on():  # what no worker has begun is left
+                waiting = deque((region, future) for region, future in waiting if not future.cancel())
+            if not waiting:
+                return
+            region, future = waiting.popleft()
+            yield region, future.result()
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+def _places(executor: Any) -> int:
+    """How many chunks an executor gets at once: two for each of its workers."""
+    with contextlib.suppress(Exception):
+        client = getattr(executor, "_client", None)
+        n = sum(client.nthreads().values()) if client is not None else executor._max_workers
+        return 2 * max(1, int(n))
+    return IN_FLIGHT
