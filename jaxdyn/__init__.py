@@ -38,6 +38,7 @@ from jaxdyn.integrate import All, Every, Final, Trajectory, final_state, traject
 from jaxdyn.methods import RK4, Euler, Heun, Tsit5
 from jaxdyn.subsystems import frozen
 from jaxdyn.sweeps.run import sweep
+from jaxdyn.sweeps.store import open_store as open
 from jaxdyn.system import Flow, Map, System, flow, iterated_map
 
 if _TYPE_CHECKING:
@@ -103,6 +104,7 @@ __all__ = [
     "models",
     "nth_iterate",
     "nullclines",
+    "open",
     "perturbation_growth",
     "pesin_entropy",
     "plot",

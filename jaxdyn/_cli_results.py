@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxdyn._cli_measures import Request, named
 from jaxdyn.errors import Status
-from jaxdyn.sweeps.store import stored_chunk
+from jaxdyn.sweeps.layout import stored_chunk
 from jaxdyn.system import System
 
 __all__ = ["cells_in_store", "draw", "rehearse", "summary", "where"]

@@ -43,7 +43,7 @@ def limited_cores(n: int) -> Iterator[None]:
 
 def is_at_home(array: Any) -> bool:
     """Whether an argument is where programs run unless told otherwise."""
-    return not isinstance(array, jax.Array) or array.devices() == {jax.devices()[0]}
+    return not isinstance(array, jax.Array) or array.devices() == {jax.local_devices()[0]}
 
 
 def is_worker() -> bool:

@@ -171,7 +171,7 @@ def _pieces(programs: Programs, call: Call, avals: Any, threads: int) -> Callabl
 
 def settings_of_jax() -> tuple[Any, ...]:
     """Settings of this thread that decide how equations are traced and compiled."""
-    device = jax.config.jax_default_device or jax.devices()[0]  # pyright: ignore[reportAttributeAccessIssue]
+    device = jax.config.jax_default_device or jax.local_devices()[0]  # pyright: ignore[reportAttributeAccessIssue]
     return (str(device), *(getattr(jax.config, name) for name in SETTINGS))
 
 

@@ -71,13 +71,14 @@ class Programs:
                 return True  # another thread did
             if failed.lanes == 1:
                 return False
+            if failed is self.first:
+                warnings.warn(
+                    f"out of memory with {failed.lanes} cells at a time; going on with fewer; "
+                    "a smaller `memory` for the sweep makes it begin so",
+                    JaxdynWarning,
+                    stacklevel=2,
+                )
             self._now = self._make(-(-failed.lanes // 2))
-            warnings.warn(
-                f"out of memory with {failed.lanes} cells at a time; going on with {self._now.lanes}; "
-                "give sweep a smaller `memory` to begin so",
-                JaxdynWarning,
-                stacklevel=2,
-            )
             return True
 
 
@@ -120,13 +121,13 @@ def chunk_programs(
         )
 
     def program(lanes: int) -> Program:
-        lanes = round_up(lanes, n_devices)
+        given = arguments(lanes), settings.devices, arguments(round_up(lanes, n_devices))
         try:
-            return compiled_once(batched, arguments(lanes), settings.devices)
+            return compiled_once(batched, *given)
         except jax.errors.JaxRuntimeError as error:
             if not is_refused(error):
                 raise
-        return compiled_once(jax.vmap(cell, in_axes), arguments(lanes), settings.devices)
+        return compiled_once(jax.vmap(cell, in_axes), *given)
 
     def fitting() -> tuple[tuple[int, ...], Program, Callable[[int], Program]]:
         if settings.lanes is not None:
@@ -186,29 +187,32 @@ def _jaxprs(value: Any) -> Iterator[Any]:
 _COMPILED: OrderedDict[str, Program] = OrderedDict()
 
 
-def compiled_once(function: Any, arguments: tuple[Any, ...], devices: tuple[Any, ...] = ()) -> Program:
+def compiled_once(
+    function: Any, arguments: tuple[Any, ...], devices: tuple[Any, ...] = (), shared_out: tuple[Any, ...] = ()
+) -> Program:
     """Program of this process, found by its code: a repeated sweep compiles nothing.
 
     It takes the arguments' leaves: all of them and nothing else, because equal code may stand for systems whose
-    fields are different objects, or read different parameters of one system.
+    fields are different objects, or read different parameters of one system. Several devices take `shared_out`, cells
+    that they share evenly; the program's name stays that of one device, because results do not depend on their number.
     """
     tree, leaves = jax.tree.structure(arguments), jax.tree.leaves(arguments)
     flat = jax.jit(lambda leaves: function(*jax.tree.unflatten(tree, leaves)), keep_unused=True)
     lowered = flat.lower(leaves)
     text, *beside = program_parts(lowered)
-    place = str(jax.devices()[0])
-    name = digest([without_threads(text), place, *beside])
+    name = digest([without_threads(text), *beside])
     # XLA's batched LAPACK kernels wait, inside the CPU's thread pool, for other tasks of the same pool: two of them
     # at once can wait for each other for ever (jax 0.10).
     workers = 1 if "lapack_" in text else n_workers()
-    if len(devices) > 1:  # the name stays that of one device: results do not depend on their number
+    if len(devices) > 1:
+        arguments, leaves = shared_out, jax.tree.leaves(shared_out)
         lowered = on_devices(function, tree, leaves, devices).lower(leaves)
         text, *beside = program_parts(lowered)
     options = COMPILER_OPTIONS.get(jax.default_backend())
     lanes = np.shape(arguments[2])[0] if len(arguments) == 4 and np.ndim(arguments[2]) else 1
     if "callback" in text:  # the text numbers Python callbacks without telling them apart
         return Program(lowered.compile(options), name, workers, lanes)
-    key = digest([text, place, *map(str, devices), *beside])
+    key = digest([text, *map(str, devices or jax.local_devices()[:1]), *beside])
     program = _COMPILED.pop(key, None) or Program(lowered.compile(options), name, workers, lanes)
     _COMPILED[key] = program
     if len(_COMPILED) > 16:

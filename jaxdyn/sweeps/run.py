@@ -17,10 +17,12 @@ from jaxdyn.errors import Status
 from jaxdyn.sweeps.devices import chosen_devices
 from jaxdyn.sweeps.grid import Region, make_grid
 from jaxdyn.sweeps.labels import provenance
+from jaxdyn.sweeps.layout import stored_chunk
 from jaxdyn.sweeps.plan import Plan, make_plan
+from jaxdyn.sweeps.processes import is_lead, meet, own_share
 from jaxdyn.sweeps.program import Settings
 from jaxdyn.sweeps.stop import Stop
-from jaxdyn.sweeps.store import MemorySink, Sink, ZarrSink, stored_chunk
+from jaxdyn.sweeps.store import MemorySink, Sink, ZarrSink
 from jaxdyn.sweeps.workers import Job, check_executor, results_of
 from jaxdyn.system import System
 
@@ -141,13 +143,15 @@ def sweep(
     plan = make_plan(system, grid, measure, names, int(seed), settings)
     sink = _sink(plan, {**provenance(plan, measure, int(seed)), **own}, store)
     try:
-        todo = [region for region in grid.regions(plan.chunk) if not sink.is_done(region)]
+        todo = own_share([region for region in grid.regions(plan.chunk) if not sink.is_done(region)])
+        meet("before it computes")  # all have seen what is done
 
         def job() -> Job:
             there = Settings(math.prod(plan.chunk), settings.budget, engine)
             return Job(system, grid, measure, names, int(seed), there)
 
         _run(plan, sink, todo, executor, job, progress)
+        meet("after it computed")
     finally:
         sink.close()
     return sink.dataset()
@@ -170,7 +174,16 @@ def _texts(attributes: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _sink(plan: Plan, attributes: dict[str, Any], store: Any) -> Sink:
-    return MemorySink(plan, attributes) if store is None else ZarrSink(plan, attributes, store)
+    if jax.process_count() > 1 and store is None:
+        raise ValueError("a sweep by several processes needs a store that all of them see: store=...")
+    if store is None:
+        return MemorySink(plan, attributes)
+    if is_lead():
+        sink = ZarrSink(plan, attributes, store)
+        meet("when the store is laid out")
+        return sink
+    meet("when the store is laid out")
+    return ZarrSink(plan, attributes, store, alone=False)
 
 
 def _run(

@@ -6,7 +6,6 @@ carries a checksum; those that a disk lost or changed since are computed again.
 """
 
 import errno
-import json
 import os
 import warnings
 from collections.abc import Iterator
@@ -19,12 +18,11 @@ import numpy as np
 from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.sweeps.grid import Region
 from jaxdyn.sweeps.labels import coordinates, variable_attributes
+from jaxdyn.sweeps.layout import check_same_sweep, create, manifest
 from jaxdyn.sweeps.lock import StoreLock
-from jaxdyn.sweeps.plan import PROGRAM, Plan
+from jaxdyn.sweeps.plan import Plan
 
-__all__ = ["MemorySink", "Sink", "ZarrSink", "open_store", "stored_chunk"]
-
-MANIFEST = "jaxdyn_sweep"
+__all__ = ["MemorySink", "Sink", "ZarrSink", "open_store"]
 
 
 class Sink(Protocol):
@@ -91,24 +89,26 @@ class MemorySink:
 class ZarrSink:
     """Results in a zarr store on disk, which a later call resumes; of all processes only one writes to it."""
 
-    def __init__(self, plan: Plan, attributes: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, plan: Plan, attributes: dict[str, Any], path: str | os.PathLike[str], *, alone: bool = True
+    ) -> None:
         import zarr
 
         self.plan, self.path = plan, Path(path)
-        stored = _manifest(self.path)
+        stored = manifest(self.path)
         if stored:
-            _check_same_sweep(self.path, stored, plan)
+            check_same_sweep(self.path, stored, plan)
         with _told(self.path):
-            self._lock = StoreLock(self.path)
+            self._lock = StoreLock(self.path) if alone else None  # the first of several processes holds it for all
             try:
-                if stored or (stored := _manifest(self.path)):  # another process may just have laid it out
-                    _check_same_sweep(self.path, stored, plan)
+                if stored or (stored := manifest(self.path)):  # another process may just have laid it out
+                    check_same_sweep(self.path, stored, plan)
                     self.group = zarr.open_group(self.path, mode="r+", use_consolidated=False)
                 else:
-                    self.group = _create(self.path, plan, attributes)
+                    self.group = create(self.path, plan, attributes)
                 self._done = self._whole_regions() if stored else set()
             except BaseException:
-                self._lock.release()
+                self.close()
                 raise
 
     def is_done(self, region: Region) -> bool:
@@ -117,7 +117,10 @@ class ZarrSink:
 
     def write(self, region: Region, results: dict[str, np.ndarray[Any, Any]]) -> None:
         """Publish the chunk; its status last."""
-        with _told(self.path):
+        import zarr
+
+        # Chunks of fill values are written too: one that is missing was lost.
+        with _told(self.path), zarr.config.set({"array.write_empty_chunks": True}):
             for name in sorted(results, key=lambda n: n == "status"):
                 self.group[name][region] = results[name]  # type: ignore[index]
 
@@ -128,11 +131,12 @@ class ZarrSink:
 
     def close(self) -> None:
         """Let others write."""
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def _whole_regions(self) -> set[Any]:
         """Regions that were finished; damaged ones are told and not among them."""
-        for unpublished in self.path.rglob("*.partial"):
+        for unpublished in self.path.rglob("*.partial") if self._lock is not None else ():
             unpublished.unlink()
         done, damaged = set(), 0
         for region in self.plan.grid.regions(self.plan.chunk):
@@ -189,7 +193,7 @@ def open_store(path: str | os.PathLike[str]) -> Any:
 
     if not Path(path).exists():
         raise FileNotFoundError(f"there is no store at {path}")
-    if not _manifest(Path(path)):
+    if not manifest(Path(path)):
         raise ValueError(
             f"{path} is not a sweep's store, or its layout was cut short; run the sweep again to lay it out"
         )
@@ -227,83 +231,3 @@ def _name(region: Region) -> tuple[int, ...]:
 
         dataset = xarray.open_zarr(self.path, chunks=None, consolidated=True)
         return dataset[[*(layout.name for layout in self.plan.layouts), *dataset.coords]]  # in the measure's order
-
-
-def stored_chunk(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
-    """Chunk of the sweep that made this store, or None if there is no store yet."""
-    manifest = _manifest(Path(path))
-    return tuple(json.loads(manifest["chunk"])) if manifest else None
-
-
-def _create(path: Path, plan: Plan, attributes: dict[str, Any]) -> Any:
-    """Lay out an empty store; the manifest comes last, so a store that has one is complete."""
-    import zarr
-    from zarr.codecs import ZstdCodec
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # An empty manifest marks the directory as ours from the first file on: a creation that was cut short is redone.
-    group = zarr.open_group(path, mode="a", zarr_format=3, attributes={MANIFEST: "{}"}, use_consolidated=False)
-    _clear(path, group)
-    for name, (dims, values, attrs) in coordinates(plan).items():
-        dtype = str if values.dtype == object else values.dtype
-        array = group.create_array(
-            name, shape=values.shape, dtype=dtype, chunks=values.shape or "auto", dimension_names=dims, attributes=attrs
-        )
-        array[...] = values
-    for layout in plan.layouts:
-        group.create_array(
-            layout.name,
-            shape=(*plan.grid.shape, *layout.shape),
-            chunks=(*plan.chunk, *(max(1, n) for n in layout.shape)),
-            dtype=layout.dtype,
-            fill_value=layout.fill,
-            dimension_names=(*plan.grid.dims, *layout.dims),
-            attributes=variable_attributes(layout, plan.system),
-            compressors=[ZstdCodec(level=1, checksum=True)],
-            config={"write_empty_chunks": True},  # a chunk that is missing was lost
-        )
-    names = [name for name in coordinates(plan) if name not in plan.grid.dims]
-    with warnings.catch_warnings():  # xarray expects all metadata in one file; zarr warns that this is no standard yet
-        warnings.simplefilter("ignore")
-        group = zarr.consolidate_metadata(group.store, zarr_format=3)
-    group.attrs.put({**attributes, "coordinates": " ".join(names), MANIFEST: json.dumps(plan.fingerprint())})
-    return group
-
-
-def _clear(path: Path, group: Any) -> None:
-    """Remove what a layout that was cut short left in its directory: arrays without results, unpublished files."""
-    for unpublished in [*path.glob("*.partial"), *path.glob("*/*.partial")]:
-        unpublished.unlink()
-    for child in [entry for entry in path.iterdir() if entry.is_dir()]:
-        if (child / "zarr.json").exists():
-            del group[child.name]
-        elif not any(child.iterdir()):
-            child.rmdir()
-
-
-def _manifest(path: Path) -> dict[str, str]:
-    """Fingerprint of the sweep that a store holds; empty where no store was completely laid out yet."""
-    # A kill during the very first write leaves nothing but zarr's unpublished file.
-    if not path.exists() or (path.is_dir() and all(entry.suffix == ".partial" for entry in path.iterdir())):
-        return {}
-    import zarr
-
-    try:
-        return json.loads(str(zarr.open_group(path, mode="r", use_consolidated=False).attrs[MANIFEST]))
-    except Exception as error:
-        raise ValueError(
-            f"{path} exists and is not a sweep's store ({type(error).__name__}); give a path that is new or empty"
-        ) from None
-
-
-def _check_same_sweep(path: Path, stored: dict[str, str], plan: Plan) -> None:
-    asked = plan.fingerprint()
-    different = [part for part in asked if stored.get(part) != asked[part]]
-    if "chunk" in different:  # the compiled code differs with it; and it may itself follow from another grid
-        others = [part for part in different if part not in ("chunk", PROGRAM)]
-        different = others or [f"chunk ({stored['chunk']} in the store, {asked['chunk']} asked for)"]
-    if different:
-        raise ValueError(
-            f"{path} belongs to another sweep; it differs in: {', '.join(different)}; "
-            "give another path, or the same sweep to resume it"
-        )

@@ -5,12 +5,15 @@ import functools
 import os
 import pathlib
 import signal
+import time
 
 import jax
 import numpy as np
 import pytest
 
 import jaxdyn
+from jaxdyn.sweeps import layout
+from jaxdyn.sweeps import plan as plans
 from jaxdyn.sweeps import store as stores
 
 OVER = {"a": np.linspace(0.5, 1.4, 6), "b": [0.1, 0.2, 0.3]}
@@ -38,7 +41,7 @@ def assert_same(found, expected):
         else:
             assert found[name].dtype == expected[name].dtype
             np.testing.assert_array_equal(found[name], expected[name])
-    assert {**found.attrs, stores.MANIFEST: ""} == {**expected.attrs, stores.MANIFEST: ""}
+    assert {**found.attrs, layout.MANIFEST: ""} == {**expected.attrs, layout.MANIFEST: ""}
 
 
 def files(path):
@@ -91,4 +94,23 @@ def lingering(path, n_chunks):
         written.append(region)
 
     stores.ZarrSink.write = slow
+    swept(path)
+
+
+def signalled(path, n_chunks, number):
+    """For another process: the sweep, which gets a signal when some chunks are written; each takes a while."""
+    write, written, compute = stores.ZarrSink.write, [], plans.Plan.compute
+
+    def slow(self, region):
+        time.sleep(0.3)
+        return compute(self, region)
+
+    def counting(self, region, results):
+        write(self, region, results)
+        written.append(region)
+        if len(written) == n_chunks:
+            os.kill(os.getpid(), number)
+
+    stores.ZarrSink.write, plans.Plan.compute = counting, slow
+    plans.Plan.compute = slow
     swept(path)

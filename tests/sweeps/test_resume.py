@@ -15,6 +15,7 @@ import zarr
 from stored import N_CHUNKS, Killed, assert_same, death_before_publication, draw, swept
 
 import jaxdyn
+from jaxdyn.sweeps import layout
 from jaxdyn.sweeps import store as stores
 
 
@@ -34,7 +35,7 @@ def test_it_resumes_bit_for_bit_from_every_moment(tmp_path, computed):
             swept(path)
             unfinished = False
         done = 0
-        if unfinished and stores.stored_chunk(path) is not None:
+        if unfinished and layout.stored_chunk(path) is not None:
             cells = xarray.open_zarr(path, consolidated=False)
             complete = cells["status"].values != jaxdyn.Status.NOT_RUN
             done = complete.sum() // 3

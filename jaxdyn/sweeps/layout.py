@@ -1,0 +1,94 @@
+"""The layout of a sweep's zarr store: its arrays, its coordinates, and the manifest that says which sweep it holds."""
+
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from jaxdyn.sweeps.labels import coordinates, variable_attributes
+from jaxdyn.sweeps.plan import PROGRAM, Plan
+
+__all__ = ["MANIFEST", "check_same_sweep", "create", "manifest", "stored_chunk"]
+
+MANIFEST = "jaxdyn_sweep"
+
+
+def stored_chunk(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
+    """Chunk of the sweep that made this store, or None if there is no store yet."""
+    found = manifest(Path(path))
+    return tuple(json.loads(found["chunk"])) if found else None
+
+
+def create(path: Path, plan: Plan, attributes: dict[str, Any]) -> Any:
+    """Lay out an empty store; the manifest comes last, so a store that has one is complete."""
+    import zarr
+    from zarr.codecs import ZstdCodec
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # An empty manifest marks the directory as ours from the first file on: a creation that was cut short is redone.
+    group = zarr.open_group(path, mode="a", zarr_format=3, attributes={MANIFEST: "{}"}, use_consolidated=False)
+    _clear(path, group)
+    for name, (dims, values, attrs) in coordinates(plan).items():
+        dtype = str if values.dtype == object else values.dtype
+        array = group.create_array(
+            name, shape=values.shape, dtype=dtype, chunks=values.shape or "auto", dimension_names=dims, attributes=attrs
+        )
+        array[...] = values
+    for layout in plan.layouts:
+        group.create_array(
+            layout.name,
+            shape=(*plan.grid.shape, *layout.shape),
+            chunks=(*plan.chunk, *(max(1, n) for n in layout.shape)),
+            dtype=layout.dtype,
+            fill_value=layout.fill,
+            dimension_names=(*plan.grid.dims, *layout.dims),
+            attributes=variable_attributes(layout, plan.system),
+            compressors=[ZstdCodec(level=1, checksum=True)],
+        )
+    names = [name for name in coordinates(plan) if name not in plan.grid.dims]
+    with warnings.catch_warnings():  # xarray expects all metadata in one file; zarr warns that this is no standard yet
+        warnings.simplefilter("ignore")
+        group = zarr.consolidate_metadata(group.store, zarr_format=3)
+    group.attrs.put({**attributes, "coordinates": " ".join(names), MANIFEST: json.dumps(plan.fingerprint())})
+    return group
+
+
+def _clear(path: Path, group: Any) -> None:
+    """Remove what a layout that was cut short left in its directory: arrays without results, unpublished files."""
+    for unpublished in [*path.glob("*.partial"), *path.glob("*/*.partial")]:
+        unpublished.unlink()
+    for child in [entry for entry in path.iterdir() if entry.is_dir()]:
+        if (child / "zarr.json").exists():
+            del group[child.name]
+        elif not any(child.iterdir()):
+            child.rmdir()
+
+
+def manifest(path: Path) -> dict[str, str]:
+    """Fingerprint of the sweep that a store holds; empty where no store was completely laid out yet."""
+    # A kill during the very first write leaves nothing but zarr's unpublished file.
+    if not path.exists() or (path.is_dir() and all(entry.suffix == ".partial" for entry in path.iterdir())):
+        return {}
+    import zarr
+
+    try:
+        return json.loads(str(zarr.open_group(path, mode="r", use_consolidated=False).attrs[MANIFEST]))
+    except Exception as error:
+        raise ValueError(
+            f"{path} exists and is not a sweep's store ({type(error).__name__}); give a path that is new or empty"
+        ) from None
+
+
+def check_same_sweep(path: Path, stored: dict[str, str], plan: Plan) -> None:
+    """Complain about a store of another sweep, and say in what they differ."""
+    asked = plan.fingerprint()
+    different = [part for part in asked if stored.get(part) != asked[part]]
+    if "chunk" in different:  # the compiled code differs with it; and it may itself follow from another grid
+        others = [part for part in different if part not in ("chunk", PROGRAM)]
+        different = others or [f"chunk ({stored['chunk']} in the store, {asked['chunk']} asked for)"]
+    if different:
+        raise ValueError(
+            f"{path} belongs to another sweep; it differs in: {', '.join(different)}; "
+            "give another path, or the same sweep to resume it"
+        )

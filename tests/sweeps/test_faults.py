@@ -1,0 +1,286 @@
+"""What may happen to a sweep and its store: damage, a second writer, signals, full disks, too little memory."""
+
+import errno
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from stored import N_CHUNKS, RUN, assert_same, swept
+
+import jaxdyn
+from jaxdyn import JaxdynWarning
+from jaxdyn.sweeps import lock, workers
+from jaxdyn.sweeps import store as stores
+
+
+def chunk_file(path, name="x"):
+    """One of the files of an array's chunks."""
+    return sorted(p for p in (path / name / "c").rglob("*") if p.is_file())[2]
+
+
+def flipped(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+DAMAGES = {
+    "flipped": flipped,
+    "cut short": lambda file: file.write_bytes(file.read_bytes()[:-3]),
+    "emptied": lambda file: file.write_bytes(b""),
+    "lost": lambda file: file.unlink(),
+}
+
+
+@pytest.mark.parametrize("array", ["x", "status"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_chunk_is_found_and_computed_again(tmp_path, computed, damage, array):
+    path = tmp_path / "s"
+    expected = swept(path).load()
+    DAMAGES[damage](chunk_file(path, array))
+    if damage != "lost":
+        with pytest.raises(Exception, match=r"(?i)checksum|corrupt|error|size|buffer|empty|data"):
+            jaxdyn.open(path)[array].load()
+    computed.clear()
+    if (damage, array) == ("lost", "status"):  # as if it had not been computed
+        again = swept(path)
+    else:
+        with pytest.warns(JaxdynWarning, match="1 chunks of .* are damaged and are computed again"):
+            again = swept(path)
+    assert len(computed) == 1
+    assert_same(again, expected)
+
+
+def test_values_that_are_all_zero_are_told_from_lost_ones(tmp_path, computed):
+    def zero(s):
+        return {"n": jnp.int32(0) * s.params["a"].astype(jnp.int32)}
+
+    swept(tmp_path / "s", measure=zero)
+    computed.clear()
+    swept(tmp_path / "s", measure=zero)
+    assert not computed
+    chunk_file(tmp_path / "s", "n").unlink()
+    with pytest.warns(JaxdynWarning, match="damaged"):
+        swept(tmp_path / "s", measure=zero)
+    assert len(computed) == 1
+
+
+def another_process(function, *arguments):
+    code = f"import stored; stored.{function}(*{arguments!r})"
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(pathlib.Path(__file__).parent)}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_chunks(path, n, process):
+    while len([p for p in path.glob("status/c/*/*") if p.suffix != ".partial"]) < n:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+
+
+def test_a_second_writer_is_locked_out_until_the_first_is_gone(tmp_path):
+    path = tmp_path / "s"
+    process = another_process("lingering", str(path), 2)
+    try:
+        wait_for_chunks(path, 2, process)
+        assert lock.is_locked(path)
+        with pytest.raises(BlockingIOError, match=rf"is being written by process {process.pid} on .*wait for its end"):
+            swept(path)
+        assert jaxdyn.open(path).sizes["a"] == 6  # whoever reads is not kept out
+    finally:
+        process.kill()
+        process.communicate()
+    assert not lock.is_locked(path)
+    assert_same(swept(path), swept())
+    assert not list(tmp_path.glob(".*"))  # the lock's file is gone
+
+
+def test_two_writers_of_one_process(tmp_path):
+    held = lock.StoreLock(tmp_path / "s")
+    with pytest.raises(BlockingIOError):
+        swept(tmp_path / "s")
+    held.release()
+    swept(tmp_path / "s")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_between_chunks(tmp_path, computed, number):
+    """The process sends itself the signal when the second of six chunks is written."""
+    path = tmp_path / "s"
+    process = another_process("signalled", str(path), 2, int(number))
+    _, error = process.communicate(timeout=120)
+    if number == signal.SIGINT:
+        assert process.returncode != 0 and "KeyboardInterrupt" in error
+        assert "cells are left; the same call goes on from what is in the store" in error
+    else:
+        assert process.returncode == -signal.SIGTERM, error
+    cells = jaxdyn.open(path)
+    done = int((cells["status"] != jaxdyn.Status.NOT_RUN).sum()) // 3
+    assert 2 <= done < N_CHUNKS
+    computed.clear()
+    assert_same(swept(path), swept())
+
+
+def test_handlers_of_signals_are_restored(tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    swept(tmp_path / "s")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_full_disk_loses_nothing(tmp_path, computed, monkeypatch):
+    path, replace, published = tmp_path / "s", pathlib.Path.replace, []
+
+    def full(self, target):
+        published.append(target)
+        if len(published) > 20:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "replace", full)
+        with pytest.raises(
+            OSError, match=r"No space left on device: .*finished chunks are kept there; free some space"
+        ):
+            swept(path)
+    done = int((jaxdyn.open(path)["status"] != jaxdyn.Status.NOT_RUN).sum()) // 3
+    assert 0 < done < N_CHUNKS
+    computed.clear()
+    assert_same(swept(path), swept())
+    assert done + len(computed) >= N_CHUNKS and not list(path.rglob("*.partial"))
+
+
+def test_a_really_full_disk(tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", small], check=False).returncode:
+        pytest.skip("no right to mount a small disk")
+    try:
+        with pytest.raises(OSError, match=r"No space left on device: .*finished chunks are kept there"):
+            swept(small / "s", measure=lambda s: jnp.sin(s.params["a"] * jnp.arange(20_000.0)))
+        assert int((jaxdyn.open(small / "s")["status"] != jaxdyn.Status.NOT_RUN).sum()) >= 3
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+class Short:
+    """A program that runs out of memory with more than some cells."""
+
+    def __init__(self, monkeypatch, most, error):
+        from jaxdyn.sweeps.program import Programs
+
+        init, self.tried = Programs.__init__, []
+
+        def patched(programs, first, make):
+            init(programs, self.limited(first), lambda lanes: self.limited(make(lanes)))
+
+        self.most, self.error = most, error
+        monkeypatch.setattr(Programs, "__init__", patched)
+
+    def limited(self, program):
+        import dataclasses
+
+        def run(leaves):
+            self.tried.append(program.lanes)
+            if program.lanes > self.most:
+                raise self.error
+            return program.run(leaves)
+
+        return dataclasses.replace(program, run=run)
+
+
+@pytest.mark.parametrize(
+    "error", [jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."), MemoryError()]
+)
+def test_out_of_memory_halves_the_chunk_and_says_so_once(monkeypatch, error):
+    expected = swept(chunk=18)
+    short = Short(monkeypatch, 5, error)
+    with pytest.warns(JaxdynWarning, match="out of memory with 18 cells at a time; going on with fewer") as told:
+        found = swept(chunk=18)
+    assert_same(found, expected)
+    assert short.tried == [18, 9, 5, 5, 5, 5] and len(told) == 1
+
+
+def test_out_of_memory_with_one_cell_is_an_error_as_any_other(monkeypatch):
+    with monkeypatch.context() as patch:
+        Short(patch, 0, jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory"))
+        with pytest.warns(JaxdynWarning), pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE"):
+            swept(chunk=2)
+    Short(monkeypatch, 0, jax.errors.JaxRuntimeError("INTERNAL: something else"))
+    with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
+        swept(chunk=2)
+
+
+def test_a_diverging_lane_is_reported_and_harms_no_other(tmp_path):
+    over = {"a": np.array([1.4, 1e3, 1.4, np.nan], np.float32)}
+    found = swept(tmp_path / "s", over=over, measure=lambda s: jaxdyn.final_state(s, n_steps=50), chunk=4)
+    codes = [jaxdyn.Status.OK, jaxdyn.Status.NON_FINITE, jaxdyn.Status.OK, jaxdyn.Status.NON_FINITE]
+    assert found["status"].values.tolist() == codes
+    np.testing.assert_array_equal(found["x"][0], found["x"][2])
+
+
+def test_a_measure_that_raises_stores_nothing(tmp_path):
+    def picky(s):
+        if s.params["a"].ndim == 0:
+            raise RuntimeError("not this one")
+
+    with pytest.raises(RuntimeError, match="not this one"):
+        swept(tmp_path / "s", measure=picky)
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("measure", "kind"),
+    [
+        (lambda s: jax.lax.complex(s.params["a"], s.params["b"]), "c"),
+        (lambda s: jnp.arange(3) + s.params["a"].astype(jnp.int32), "i"),
+        (lambda s: s.params["a"] > 1, "b"),
+    ],
+)
+def test_results_of_every_kind_are_stored(tmp_path, measure, kind):
+    found, expected = swept(tmp_path / "s", measure=measure), swept(measure=measure)
+    assert found["value"].dtype.kind == kind
+    assert_same(found, expected)
+
+
+def test_attributes_are_kept(tmp_path):
+    found = swept(tmp_path / "s", attributes={"project": "neurons"})
+    assert jaxdyn.open(tmp_path / "s").attrs["project"] == found.attrs["project"] == "neurons"
+    with pytest.raises(TypeError, match="attributes must be texts by name, got 'n': 3"):
+        swept(attributes={"n": 3})
+
+
+def test_opening_what_is_no_store(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no store at"):
+        jaxdyn.open(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="is not a sweep's store, or its layout was cut short"):
+        jaxdyn.open(tmp_path / "empty")
+
+
+def test_the_checksum_is_what_finds_a_flipped_bit(tmp_path):
+    """Of every array, so that a reader learns of it too."""
+    import zarr
+
+    swept(tmp_path / "s")
+    for name in ("x", "status"):
+        (codec,) = zarr.open_group(tmp_path / "s")[name].compressors
+        assert codec.checksum
+
+
+def test_a_run_of_a_store_tells_its_errors(tmp_path, monkeypatch):
+    """Nothing of another kind is taken for a lack of space."""
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(stores.ZarrSink, "write", broken)
+    with pytest.raises(ZeroDivisionError):
+        swept(tmp_path / "s", measure=RUN)
+    assert not lock.is_locked(tmp_path / "s")
+    assert workers.IN_FLIGHT > 1
