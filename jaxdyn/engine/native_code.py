@@ -248,6 +248,8 @@ class _Writer:
         names = {variable.text for variable in variables}
         moving = [(v, t) for v, t in zip(variables, terms, strict=True) if v.text != t.text]
         safe = [(v, self.declared(t) if t.text in names else t) for v, t in moving]
+        if not all(v.vector for v, _ in moving):
+            self.flush()  # what reads the old value of a number that all lanes share
         for variable, term in safe:
             text = spread(term) if variable.vector else term.text
             self.write(f"{variable.text} = {text};", variable.vector)

@@ -271,3 +271,31 @@ def test_as_many_vectors_in_turn_as_the_registers_hold():
     assert [line[-4:-2] for line in native_order.written_out(few[:1], 4)] == ["_0", "_1", "_2", "_3"]
     assert native_order.mean_alive(many) == pytest.approx((60 * 60 + 59) / 120)
     assert native_order.written_out(many, 2)[1] == many[1].replace("@", "0")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_lanes_read_a_shared_number_before_it_changes(engine):
+    """The iteration at which each lane was last positive: a number of all lanes, read where they differ."""
+
+    def last(y):
+        def step(carry, _):
+            i, found = carry
+            return (i + 1, jnp.where(y > 0, i, found)), None
+
+        return lax.scan(step, (jnp.int32(0), jnp.int32(-5)), None, length=10)[0]
+
+    def until(y):
+        return lax.while_loop(lambda c: c[0] < 10, lambda c: (c[0] + 1, jnp.where(y > 0, c[0], c[1])), (0, -5))
+
+    def branched(y):
+        def step(carry, _):
+            i, found = carry
+            even = (i & 1) == 0
+            return lax.cond(even, lambda: (i + 1, jnp.where(y > 0, i, found)), lambda: (i + 1, found)), None
+
+        return lax.scan(step, (jnp.int32(0), jnp.int32(-5)), None, length=10)[0]
+
+    y = jnp.array([1.0, -1.0, 2.0])
+    for fn, expected in ((last, [9, -5, 9]), (until, [9, -5, 9]), (branched, [8, -5, 8])):
+        i, found = lanes(fn, engine=engine)(y)
+        assert i.tolist() == [10] * 3 and found.tolist() == expected
