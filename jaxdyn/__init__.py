@@ -7,7 +7,7 @@ functions; the packages that hold them are `jaxdyn.sweeps` and `jaxdyn.engine`.
 import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from jaxdyn import errors, methods
+from jaxdyn import errors, methods, reducers
 from jaxdyn._version import __version__ as __version__
 from jaxdyn.about import About, Symbol
 from jaxdyn.analysis.correlation import correlation_dimension
@@ -36,6 +36,7 @@ from jaxdyn.engine.transform import lanes
 from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_failed
 from jaxdyn.integrate import All, Every, Final, Trajectory, final_state, trajectory
 from jaxdyn.methods import RK4, Euler, Heun, Tsit5
+from jaxdyn.reducers.run import reduce
 from jaxdyn.subsystems import frozen
 from jaxdyn.sweeps.run import sweep
 from jaxdyn.sweeps.store import open_store as open
@@ -111,6 +112,8 @@ __all__ = [
     "power_method",
     "qr_algorithm",
     "raise_if_failed",
+    "reduce",
+    "reducers",
     "samples",
     "spectral_abscissa",
     "spectral_radius",

@@ -1,112 +1,128 @@
-"""What is typed for `jaxdyn sweep`, turned into a system, a grid and a measure."""
+"""A request, turned into a system, a grid and a measure."""
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jaxdyn
 from jaxdyn import models
+from jaxdyn._cli_modules import Maker, check_keywords, is_own, loaded
+from jaxdyn._cli_request import SETTINGS, Range, Request
 from jaxdyn.about import unknown_name
+from jaxdyn.sweeps.grid import make_grid
+from jaxdyn.sweeps.measure import Cell, Variable
 from jaxdyn.system import System
 
-__all__ = ["Request", "grid_of", "measure_of", "named", "system_of"]
+__all__ = ["OPTIONS", "Request", "grid_of", "measure_of", "results_of", "system_of", "system_options", "tables_of"]
 
 METHODS = {"rk4": jaxdyn.RK4, "tsit5": jaxdyn.Tsit5, "heun": jaxdyn.Heun, "euler": jaxdyn.Euler}
 LEADING = 10
 """Exponents of a system of more than `MANY_STATES` states, unless asked otherwise: all of them take hours."""
 MANY_STATES = 64
 
-_TAKES = {
+OPTIONS = {
     "lyapunov_spectrum": ("dt", "steps", "transient", "method", "exponents"),
     "final_state": ("dt", "steps", "method"),
     "trajectory": ("dt", "steps", "transient", "method", "every"),
     "fixed_points": (),
 }
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
-    """One sweep as it was typed."""
-
-    system: str
-    over: tuple[str, ...]
-    assignments: tuple[str, ...] = ()
-    measure: str = "lyapunov_spectrum"
-    method: str | None = None
-    dt: float | None = None
-    steps: int | None = None
-    transient: int | None = None
-    exponents: int | None = None
-    every: int | None = None
-    seed: int | None = None
-    memory: str = "1GB"
-    chunk: int | None = None
-    out: Path | None = None
-    plot: Path | None = None
-    variable: str | None = None
-    select: tuple[str, ...] = ()
-    quiet: bool = False
+"""What each measure may be told."""
 
 
 def system_of(request: Request) -> System:
     """System of this name with the parameters, options and starts that were set."""
-    if request.system not in models.REGISTRY:
-        raise ValueError(f"no system {unknown_name(request.system, list(models.REGISTRY))}")
-    model = models.REGISTRY[request.system]
-    words = named(request.assignments, "--set", "NAME=VALUE")
-    options = {
-        name: _option(name, words.pop(name), default) for name, default in model.options.items() if name in words
-    }
-    if (
-        request.seed is not None
-        and "seed" in model.options
-        and options.setdefault("seed", request.seed) != request.seed
-    ):
-        raise ValueError(f"--seed {request.seed} and --set seed={options['seed']} differ; leave one of them out")
-    plain = model(**options)
-    known = [*plain.params, *model.options, *plain.state_names, "x0"]
-    for name in words:
-        if name not in known:
-            raise ValueError(f"{request.system} has nothing to set called {unknown_name(name, known)}")
-    params = {name: _numbers(name, text, plain.params[name]) for name, text in words.items() if name in plain.params}
-    plain.with_params(**params)  # a wrong shape is told here, in words; the model may size itself by it
-    system = model(**options, **params)
-    for name, text in words.items():
-        if name == "x0":
-            system = system.with_state(_numbers(name, text, system.x0))
-        elif name not in params:
-            system = system.with_state(**{name: _number(text, f"--set {name}={text}")})
+    make, options = _maker(request)
+    chosen = _chosen(request, options)
+    plain = make(chosen, {})
+    tables = tables_of(request, plain, options)
+    params = {}
+    for name in tables["parameters"]:
+        values = _numbers(request, "parameters", name, plain.params[name])
+        try:
+            plain.with_params(**{name: values})  # a wrong shape is told here, in words; the model may size itself by it
+        except (TypeError, ValueError) as error:
+            raise request.error(str(error), *_place(request, "parameters", name)) from None
+        params[name] = values
+    system = make(chosen, params)
+    start = tables["start"]
+    whole = "x0" in start and ("x0" not in system.state_names or np.ndim(start["x0"]) > 0)
+    if whole:
+        system = system.with_state(_numbers(request, "start", "x0", system.x0))
+    for name in start:
+        if name != "x0" or not whole:
+            system = system.with_state(**{name: _numbers(request, "start", name, system.x0[0])})
     return system
+
+
+def system_options(request: Request) -> Mapping[str, Any]:
+    """Sizes and seeds that shape the system, with their defaults."""
+    return _maker(request)[1]
+
+
+def tables_of(request: Request, system: System, options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What is set, by table and name; what was typed is told apart by what the system has."""
+    known = {
+        "parameters": list(system.params),
+        "options": list(options),
+        "start": [*system.state_names, "x0"],
+    }
+    found: dict[str, dict[str, Any]] = {table: {} for table in SETTINGS}
+    for (table, name), value in request.assigned.items():
+        home = next((home for home in SETTINGS if name in known[home] and table in ("", home)), None)
+        if home is None:
+            what = {"parameters": "parameter", "options": "option", "start": "state"}.get(table)
+            allowed = known[table] if table else [name for names in known.values() for name in names]
+            other = next((home for home in SETTINGS if table and name in known[home]), None)
+            hint = f"; it belongs into [{other}]" if other else ""
+            what = f"has no {what}" if what else "has nothing to set called"
+            raise request.error(f"{request.system} {what} {unknown_name(name, allowed)}{hint}", table, name)
+        found[home][name] = value
+    return found
 
 
 def grid_of(request: Request, system: System) -> dict[str, np.ndarray]:
     """Values by name of everything that is swept."""
     form = "NAME=START:STOP:COUNT"
-    over = named(request.over, "--over", form)
-    if not over:
-        raise ValueError(f"nothing to sweep; give --over {form}, such as --over {next(iter(system.params))}=0:1:64")
-    fixed = named(request.assignments, "--set", "NAME=VALUE")
-    for name in over:
-        if name in fixed:
-            raise ValueError(f"{name} is both swept and set; leave out --over {name} or --set {name}")
-        if name in models.REGISTRY[request.system].options:
-            raise ValueError(f"{name} shapes {request.system} and cannot be swept; give it one value: --set {name}=...")
-    return {name: _range(name, text) for name, text in over.items()}
+    example = next(iter(system.params), "x0")
+    if not request.swept:
+        way = f"[over] with {example} = {{ start = 0, stop = 1, count = 64 }}"
+        way = way if request.origin else f"--over {form}, such as --over {example}=0:1:64"
+        raise request.error(f"nothing to sweep; give {way}", "over")
+    fixed = {name: table for table, name in request.assigned}
+    options = system_options(request)
+    found = {}
+    for name, given in request.swept.items():
+        if name in fixed and (not request.origin or fixed[name] != "options"):
+            leave = f"[over] {name} or [{fixed[name]}] {name}" if request.origin else f"--over {name} or --set {name}"
+            raise request.error(f"{name} is both swept and set; leave out {leave}", "over", name)
+        if name in options and name not in system.params:
+            way = f"[options] {name} = ..." if request.origin else f"--set {name}=..."
+            raise request.error(
+                f"{name} shapes {request.system} and cannot be swept; give it one value: {way}", "over", name
+            )
+        found[name] = given.values() if isinstance(given, Range) else np.array(given)
+        try:
+            make_grid(system, {name: found[name]})
+        except (TypeError, ValueError) as error:
+            raise request.error(str(error), "over", name) from None
+    return found
 
 
 def measure_of(request: Request, system: System) -> Callable[[System], Any]:
     """Function of one system, with the step and the lengths that were asked for or suit the model."""
-    if request.measure not in _TAKES:
-        raise ValueError(f"no measure {unknown_name(request.measure, list(_TAKES))}")
+    if not is_own(request.measure) and request.measure not in OPTIONS:
+        raise request.error(f"no measure {unknown_name(request.measure, list(OPTIONS))}", "measure")
     _check_options(request, system)
+    if is_own(request.measure):
+        return _own_measure(request)
     function = getattr(jaxdyn, request.measure)
-    if "steps" not in _TAKES[request.measure]:
+    if "steps" not in OPTIONS[request.measure]:
         return function
     dt, about = _step(request, system), system.about
     steps = request.steps or max(1, round(about.duration / abs(dt)))
@@ -116,7 +132,9 @@ def measure_of(request: Request, system: System) -> Callable[[System], Any]:
     if request.measure == "trajectory":
         every = request.every or 1
         if steps % every:
-            raise ValueError(f"--every {every} must divide --steps {steps}; use --steps {-(-steps // every) * every}")
+            name, fitting = request.option("steps"), -(-steps // every) * every
+            message = f"{request.option('every')} {every} must divide {name} {steps}; use {name} {fitting}"
+            raise request.error(message, "measure_options", "every")
         arguments["save"] = jaxdyn.Every(every)
         if request.transient:
             function, arguments["n_transient"] = _later_trajectory, request.transient
@@ -127,6 +145,74 @@ def measure_of(request: Request, system: System) -> Callable[[System], Any]:
     return functools.partial(function, **arguments)
 
 
+def results_of(
+    request: Request, system: System, over: Mapping[str, np.ndarray], measure: Any
+) -> dict[str, tuple[Variable, Any]]:
+    """What a cell will give, by name: words and shapes, from tracing the measure and computing nothing."""
+    sample = {
+        target: jnp.asarray(values[0])
+        for axis in make_grid(system, over).axes
+        for target, values in axis.values.items()
+    }
+    try:
+        cell = Cell(measure)
+        shapes = jax.eval_shape(cell, system, sample, jnp.uint32(0), jax.random.key(0))
+    except Exception as error:
+        if not is_own(request.measure) and not isinstance(error, TypeError | ValueError):
+            raise
+        kind = "" if isinstance(error, TypeError | ValueError) else f" ({type(error).__name__})"
+        message = f"{request.measure} cannot be computed{kind}: {error}" if request.origin else str(error)
+        raise request.error(message, "measure") from error
+    return {name: (variable, shapes[name]) for name, variable in cell.variables.items()}
+
+
+def _maker(request: Request) -> tuple[Callable[[Mapping[str, Any], Mapping[str, Any]], System], Mapping[str, Any]]:
+    """How the system is made of options and parameters, and its options with their defaults."""
+    if is_own(request.system):
+        maker = Maker(request)
+        return maker, maker.options
+    if request.system not in models.REGISTRY:
+        raise request.error(f"no system {unknown_name(request.system, list(models.REGISTRY))}", "system")
+    model = models.REGISTRY[request.system]
+    return (lambda options, params: model(**options, **params)), model.options
+
+
+def _chosen(request: Request, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that were set, and the seed."""
+    given = {name: value for (table, name), value in request.assigned.items() if table in ("", "options")}
+    own = is_own(request.system)
+    for name in given:
+        if own and request.origin and name not in options:  # a function that makes systems is not even called
+            message = f"{request.system} has no option {unknown_name(name, list(options))}"
+            raise request.error(message, "options", name)
+    chosen = {
+        name: given[name] if own else _option(request, name, given[name], default)
+        for name, default in options.items()
+        if name in given
+    }
+    if request.seed is not None and "seed" in options and chosen.setdefault("seed", request.seed) != request.seed:
+        ways = ("seed", "[options] seed") if request.origin else ("--seed", "--set seed")
+        message = f"{ways[0]} = {request.seed} and {ways[1]} = {chosen['seed']} differ; leave one of them out"
+        raise request.error(message, *_place(request, "options", "seed"))
+    return chosen
+
+
+def _place(request: Request, table: str, name: str) -> tuple[str, str]:
+    return (table if request.origin else "", name)
+
+
+def _own_measure(request: Request) -> Any:
+    function = loaded(request, "measure")
+    if isinstance(function, Mapping):
+        if request.measure_options:
+            raise request.error(f"{request.measure} is several measures, which take no options", "measure_options")
+        return function
+    if not callable(function):
+        raise request.error(f"{request.measure} is no function of one system, but {type(function).__name__}", "measure")
+    check_keywords(request, function, request.measure_options)
+    return functools.partial(function, **request.measure_options) if request.measure_options else function
+
+
 def _later_trajectory(system: System, *, n_transient: int, n_steps: int, save: jaxdyn.Every, **step: Any) -> Any:
     """Trajectory that begins where a transient ends, at the time when it ends."""
     start = jaxdyn.final_state(system, n_steps=n_transient, **step)
@@ -135,86 +221,53 @@ def _later_trajectory(system: System, *, n_transient: int, n_steps: int, save: j
 
 
 def _check_options(request: Request, system: System) -> None:
-    for option in sorted({name for names in _TAKES.values() for name in names}):
+    for option in sorted({name for names in OPTIONS.values() for name in names}):
         if getattr(request, option) is None:
             continue
-        if option not in _TAKES[request.measure]:
-            users = [measure for measure, names in _TAKES.items() if option in names]
-            raise ValueError(
-                f"--{option} means nothing to {request.measure} (it is for {', '.join(users)}); leave it out"
-            )
+        name, place = request.option(option), ("measure_options", option)
+        if option not in OPTIONS.get(request.measure, ()):
+            users = [measure for measure, names in OPTIONS.items() if option in names]
+            message = f"{name} means nothing to {request.measure} (it is for {', '.join(users)}); leave it out"
+            raise request.error(message, *place)
         if system.discrete and option in ("dt", "method"):
-            raise ValueError(f"{request.system} is a map, which is iterated; leave out --{option}")
+            raise request.error(f"{request.system} is a map, which is iterated; leave out {name}", *place)
     if request.method is not None and request.method not in METHODS:
-        raise ValueError(f"no method {unknown_name(request.method, list(METHODS))}")
+        raise request.error(f"no method {unknown_name(request.method, list(METHODS))}", "measure_options", "method")
+    if request.exponents is not None and request.exponents > system.dim:
+        message = f"{request.option('exponents')} must be between 1 and the dimension {system.dim}"
+        raise request.error(f"{message}, got {request.exponents}", "measure_options", "exponents")
 
 
 def _step(request: Request, system: System) -> float:
     dt = 1.0 if system.discrete else system.about.dt if request.dt is None else request.dt
+    name, place = request.option("dt"), ("measure_options", "dt")
     if dt is None:
-        raise ValueError(f"{request.system} has no step of its own; give --dt")
+        raise request.error(f"{request.system} has no step of its own; give {name}", *place)
     if not math.isfinite(dt) or dt == 0:
-        raise ValueError(f"--dt must be a finite number other than zero, got {dt}")
+        raise request.error(f"{name} must be a finite number other than zero, got {dt}", *place)
     if dt < 0 and request.measure == "lyapunov_spectrum":
-        raise ValueError(f"--dt must be positive, got {dt}; exponents are rates of forward time")
+        raise request.error(f"{name} must be positive, got {dt}; exponents are rates of forward time", *place)
     return dt
 
 
-def named(words: Sequence[str], option: str, form: str) -> dict[str, str]:
-    """Names and texts of NAME=TEXT words."""
-    found: dict[str, str] = {}
-    for word in words:
-        name, equals, text = (part.strip() for part in word.partition("="))
-        if not (name and equals and text):
-            raise ValueError(f"{option} needs {form}, got {word!r}")
-        if name in found:
-            raise ValueError(f"{option} {name} is given twice; leave one of them out")
-        found[name] = text
-    return found
+def _numbers(request: Request, table: str, name: str, like: Any) -> np.ndarray:
+    """Number or list for a parameter or start; a plain list for a matrix is read row by row."""
+    path = _place(request, table, name)
+    value = request.assigned[path]
+    if isinstance(value, str):
+        raise request.error(f"{value!r} is not a finite number", *path)
+    values = np.array(value, np.float64)
+    if values.shape != like.shape and (values.size != like.size or values.ndim > 1):
+        got = f"got {values.size}" if values.size != like.size else f"got shape {values.shape}"
+        raise request.error(f"{name} needs {like.size} numbers (shape {like.shape}), {got}", *path)
+    return values.reshape(like.shape)
 
 
-def _range(name: str, text: str) -> np.ndarray:
-    """Values of START:STOP:COUNT, log:START:STOP:COUNT or V1,V2,..."""
-    what = f"--over {name}={text}"
-    logarithmic = text.startswith("log:")
-    parts = text.removeprefix("log:").split(":")
-    if len(parts) == 1 and not logarithmic:
-        return np.array([_number(part, what) for part in text.split(",")])
-    if len(parts) != 3:
-        raise ValueError(f"{what}: expected START:STOP:COUNT, log:START:STOP:COUNT or a list V1,V2,...")
-    start, stop = _number(parts[0], what), _number(parts[1], what)
-    if not parts[2].strip().isdecimal() or int(parts[2]) < 2:
-        raise ValueError(
-            f"{what}: COUNT must be a whole number of at least 2, got {parts[2]!r}; for one value write {name}=V"
-        )
-    if start == stop:
-        raise ValueError(f"{what}: START and STOP are the same; for one value write {name}={parts[0]}")
-    if logarithmic and start * stop <= 0:
-        raise ValueError(f"{what}: a logarithmic range needs START and STOP of the same sign, neither zero")
-    return (np.geomspace if logarithmic else np.linspace)(start, stop, int(parts[2]))
-
-
-def _number(text: str, what: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"{what}: {text!r} is not a finite number")
+def _option(request: Request, name: str, value: Any, default: Any) -> Any:
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        kinds = {int: "whole number", float: "number", str: "text"}
+        kind = kinds.get(type(default), type(default).__name__)
+        raise request.error(f"{name} is a {kind}, such as {default}; got {value!r}", *_place(request, "options", name))
     return value
-
-
-def _numbers(name: str, text: str, like: Any) -> np.ndarray:
-    """Number or list for a parameter; the list of a matrix is read row by row."""
-    values = np.array([_number(part, f"--set {name}={text}") for part in text.split(",")])
-    if values.size == like.size:
-        return values.reshape(like.shape)
-    raise ValueError(f"--set {name}={text}: {name} needs {like.size} numbers (shape {like.shape}), got {values.size}")
-
-
-def _option(name: str, text: str, default: Any) -> Any:
-    try:
-        return type(default)(text)
-    except ValueError:
-        kind = "whole number" if isinstance(default, int) else type(default).__name__
-        raise ValueError(f"--set {name}={text}: {name} is a {kind}, such as {default}") from None

@@ -1,25 +1,23 @@
-"""What `jaxdyn sweep` shows of its results: a figure and a few lines."""
+"""What is shown of the results of a sweep: a figure and a few lines."""
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from jaxdyn._cli_measures import Request, named
+from jaxdyn._cli_measures import OPTIONS
+from jaxdyn._cli_request import Request, named
 from jaxdyn.errors import Status
-from jaxdyn.sweeps.layout import stored_chunk
 from jaxdyn.system import System
 
-__all__ = ["cells_in_store", "draw", "rehearse", "summary", "where"]
+__all__ = ["draw", "rehearse", "summary", "where"]
 
 FIGURES = (".png", ".pdf", ".svg")
 
 
-def rehearse(request: Request, system: System, over: Mapping[str, np.ndarray], measure: Any) -> None:
+def rehearse(request: Request, system: System, over: Mapping[str, np.ndarray], results: Mapping[str, Any]) -> None:
     """Draw a data set of zeros: a figure that cannot be drawn is refused before hours of computing."""
     import xarray
 
@@ -29,13 +27,11 @@ def rehearse(request: Request, system: System, over: Mapping[str, np.ndarray], m
     if request.plot.is_dir():
         raise ValueError(f"--plot {request.plot} is a directory; give the name of a file in it")
     request.plot.parent.mkdir(parents=True, exist_ok=True)
-    record, shape = jax.eval_shape(measure, system), tuple(map(len, over.values()))
+    shape = tuple(map(len, over.values()))
     variables: dict[str, Any] = {}
-    for field in dataclasses.fields(record):
-        value = getattr(record, field.name)
-        if value is not None and not field.metadata.get("detail") and not field.metadata.get("coordinate"):
-            own = field.metadata["dims"][len(field.metadata["dims"]) - value.ndim :]  # a final state has no time
-            variables[field.name] = ((*over, *own), _zeros((*shape, *value.shape), value.dtype))
+    for name, (variable, value) in results.items():
+        if not variable.is_detail and not variable.is_coordinate and (request.keep is None or name in request.keep):
+            variables[name] = ((*over, *variable.axes(value.ndim)), _zeros((*shape, *value.shape), value.dtype))
     coords = {name: values for name, values in over.items() if values.ndim == 1}
     if any("state" in dims for dims, _ in variables.values()):
         coords["state"] = np.array(system.state_names)
@@ -50,7 +46,8 @@ def draw(dataset: Any, request: Request, system: System, path: Path | None) -> N
     from jaxdyn import plot
 
     # A store lists its variables by the alphabet, so the first one is not the main one.
-    variable = request.variable or ("exponents" if request.measure == "lyapunov_spectrum" else "x")
+    main = {"lyapunov_spectrum": "exponents"}.get(request.measure, "x" if request.measure in OPTIONS else "")
+    variable = request.variable or main or next(iter(dataset.data_vars))
     select = {name: _position(text) for name, text in named(request.select, "--select", "NAME=VALUE").items()}
     if request.measure in ("trajectory", "fixed_points") and variable == "x":
         select.setdefault("state", system.state_names[0])  # lines have room for one axis besides the swept one
@@ -71,11 +68,11 @@ def summary(dataset: Any, request: Request) -> list[str]:
     good = status == Status.OK
     failures = [f"{(status == code).sum()} {code.name.lower()}" for code in Status if code and (status == code).any()]
     lines = [f"failed cells: {', '.join(failures) if failures else 'none'}"]
-    if not good.any():
+    if not good.any() or request.keep is not None:
         return lines
     if request.measure == "lyapunov_spectrum":
-        largest = np.where(good, dataset["exponents"].values[..., 0], np.nan)
-        error = np.where(good, dataset["std_error"].values[..., 0], np.nan)
+        largest = np.where(good, dataset["exponents"][..., 0].values, np.nan)
+        error = np.where(good, dataset["std_error"][..., 0].values, np.nan)
         ends = [f"{largest[i]:.5g} +- {error[i]:.1g} ({_place(dataset, i)})" for i in _extremes(largest)]
         lines.append(f"largest exponent: {ends[0]} to {ends[1]}")
     elif request.measure == "fixed_points":
@@ -83,13 +80,25 @@ def summary(dataset: Any, request: Request) -> list[str]:
         lines.append(f"fixed points in a cell: {np.nanmin(count):.0f} to {np.nanmax(count):.0f}")
     elif request.measure == "trajectory":
         lines.append(f"states saved in a cell: {dataset.sizes['time']}")
-    else:
+    elif request.measure == "final_state":
         x = dataset["x"].values[good]
         parts = [
             f"{name} {x[..., i].min():.5g} to {x[..., i].max():.5g}" for i, name in enumerate(dataset["state"].values)
         ]
         lines.append(f"states: {', '.join(parts[:6])}{', ...' if len(parts) > 6 else ''}")
+    else:
+        lines += [f"{name}: {_span(dataset[name].values[good])}" for name in _numbers(dataset)[:6]]
     return lines
+
+
+def _numbers(dataset: Any) -> list[str]:
+    """Results that are one number in each cell; larger ones may not fit into memory."""
+    dims = dataset["status"].dims
+    return [name for name, array in dataset.data_vars.items() if array.dims == dims and name != "status"]
+
+
+def _span(values: np.ndarray) -> str:
+    return f"{values.min():.5g} to {values.max():.5g}"
 
 
 def _position(text: str) -> int | float | str:
@@ -109,16 +118,6 @@ def where(request: Request) -> list[str]:
     if request.plot is not None:
         lines.append(f"drawn in {request.plot}")
     return lines or ["not kept; add --out PATH or --plot PATH"]
-
-
-def cells_in_store(path: Path | None) -> int:
-    """Number of cells that an earlier run finished; an error if the path is something else."""
-    if path is None or stored_chunk(path) is None:
-        return 0
-    import xarray
-
-    with xarray.open_zarr(path, chunks=None, consolidated=False) as data:
-        return int((data["status"].values != Status.NOT_RUN).sum())
 
 
 def _zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:

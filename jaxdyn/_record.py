@@ -27,6 +27,11 @@ def labelled(*dims: str, words: str = "", unit: str = "", **kwargs: Any) -> Any:
     return dataclasses.field(metadata={"dims": dims, "words": words, "unit": unit}, **kwargs)
 
 
+def inlined(**kwargs: Any) -> Any:
+    """Field of records by name that a sweep's data set lists as if they were fields of this one."""
+    return dataclasses.field(metadata={"inline": True}, **kwargs)
+
+
 def detail(*dims: str, words: str = "", unit: str = "", **kwargs: Any) -> Any:
     """Labelled field that a sweep drops unless it is asked for, because it is large."""
     return dataclasses.field(metadata={"dims": dims, "words": words, "unit": unit, "detail": True}, **kwargs)
@@ -37,7 +42,9 @@ def coordinate(*dims: str, **kwargs: Any) -> Any:
     return dataclasses.field(metadata={"dims": dims, "coordinate": True}, **kwargs)
 
 
-@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static, labelled, detail, coordinate))
+@dataclass_transform(
+    frozen_default=True, eq_default=False, field_specifiers=(static, labelled, inlined, detail, coordinate)
+)
 def record(cls: type[_T]) -> type[_T]:
     """Make a frozen dataclass of `cls` and register it as a pytree."""
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)

@@ -1,4 +1,4 @@
-"""The `jaxdyn` command: the library of systems and labelled sweeps from a shell.
+"""The `jaxdyn` command: the library of systems and labelled sweeps from a shell; long ones from a file.
 
 The library of systems, xarray and Matplotlib are imported by the command that needs them.
 """
@@ -6,16 +6,15 @@ The library of systems, xarray and Matplotlib are imported by the command that n
 import os
 import platform
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
-if TYPE_CHECKING:
-    from jaxdyn._cli_measures import Request
+from jaxdyn._cli_long import resume, run, status
+from jaxdyn._cli_stop import FAILURE, INTERRUPTED, WRONG_INPUT, Interrupted
 
 __all__ = ["main"]
 
@@ -26,11 +25,6 @@ Examples:
   jaxdyn sweep logistic --over r=2.8:4:800 --measure trajectory --transient 1000 --steps 200 --plot logistic.png
   jaxdyn sweep lorenz63 --over rho=log:1:200:64 --measure fixed_points --plot points.svg
 """
-WRONG_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
-
-
-class _Interrupted(Exception):
-    """Ctrl-C, with what to say about it."""
 
 
 class _Program(click.Group):
@@ -49,7 +43,7 @@ class _Program(click.Group):
             _stop(str(error), WRONG_INPUT)
         except OSError as error:
             _stop(str(error), FAILURE)
-        except _Interrupted as error:
+        except Interrupted as error:
             _stop(str(error), INTERRUPTED)
         except (click.Abort, KeyboardInterrupt):
             _stop("interrupted", INTERRUPTED)
@@ -187,7 +181,7 @@ def show(name: str) -> None:
     help="Floating numbers; default float32, or float64 where JAX_ENABLE_X64 is set.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Of all that is random: a network's weights, keys of cells.")
-@click.option("--memory", default="1GB", show_default=True, help="Memory for the cells that are computed at once.")
+@click.option("--memory", help="Memory for the cells that are computed at once; default half of a GPU's, 1GB on a CPU.")
 @click.option("--chunk", type=click.IntRange(min=1), help="Number of cells computed at once; default from the memory.")
 @click.option("--out", type=click.Path(path_type=Path), help="zarr store of the results; resumed if it exists.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Figure of the results: a .png, .pdf or .svg file.")
@@ -203,64 +197,21 @@ def show(name: str) -> None:
 def sweep(precision: str | None, cache: bool, **typed: Any) -> None:
     """Measure SYSTEM over a grid of parameters or starts.
 
-    Steps and transients come from the model unless given. Stop it at any time: with --out, the same command
-    computes only what is missing.
+    SYSTEM and --measure may also name code of your own in the working directory, as module:attribute. Steps and
+    transients come from the model unless given. Stop it at any time: with --out, the same command computes only what
+    is missing, and so does `jaxdyn resume PATH`.
     """
-    import jax
-
     from jaxdyn._cli_cache import use_cache
-    from jaxdyn._cli_measures import Request
+    from jaxdyn._cli_carry_out import carry_out
+    from jaxdyn._cli_request import Request
 
-    if precision is not None:
-        jax.config.update("jax_enable_x64", precision == "float64")
     if cache:
         use_cache(typed["quiet"])
-    request = Request(**typed)
-    try:
-        _sweep(request)
-    except KeyboardInterrupt:
-        kept = f"finished chunks are in {request.out} and the same command resumes" if request.out else ""
-        raise _Interrupted(f"interrupted; {kept or 'nothing was stored; with --out it could be resumed'}") from None
+    carry_out(Request(**typed), precision=precision)
 
 
-def _sweep(request: "Request") -> None:
-    """Check everything, compute, report."""
-    import jaxdyn
-    from jaxdyn._cli_measures import grid_of, measure_of, system_of
-    from jaxdyn._cli_results import cells_in_store, draw, rehearse, summary, where
-
-    system = system_of(request)
-    over = grid_of(request, system)
-    measure = measure_of(request, system)
-    if request.plot is not None:
-        rehearse(request, system, over, measure)
-    elif request.variable or request.select:
-        raise ValueError("--variable and --select are for a figure; add --plot PATH")
-    known = cells_in_store(request.out)
-    begin = time.perf_counter()
-    data = jaxdyn.sweep(
-        measure,
-        system,
-        over,
-        store=request.out,
-        chunk=request.chunk,
-        memory=request.memory,
-        seed=request.seed or 0,
-        progress=not request.quiet,
-    )
-    seconds = time.perf_counter() - begin
-    if request.plot is not None:
-        draw(data, request, system, request.plot)
-    if not request.quiet:
-        size = data["status"].size
-        stored = f" ({known} of them were in the store)" if known else ""
-        click.echo(f"{request.measure} of {request.system} over {_shape(over)}, {system.dtype}")
-        click.echo(f"cells: {size} in {seconds:.1f} s{stored}")
-        click.echo("\n".join([*summary(data, request), *where(request)]))
-
-
-def _shape(over: dict[str, Any]) -> str:
-    return " x ".join(f"{name} ({len(values)})" for name, values in over.items())
+for command in (run, status, resume):
+    main.add_command(command)
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

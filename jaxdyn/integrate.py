@@ -219,7 +219,7 @@ SHORT = 8
 
 
 @record
-class _Walk:
+class Walk:
     """Loop state: step number, state, the method's carry, and a sum that turns nan when a state is not finite."""
 
     i: Int[Array, ""]
@@ -227,36 +227,41 @@ class _Walk:
     carry: Any
     taint: Array
 
+    @property
+    def status(self) -> Int[Array, ""]:
+        """NON_FINITE if any state so far was not finite."""
+        return jnp.where(jnp.all(jnp.isfinite(self.taint)), jnp.int8(Status.OK), jnp.int8(Status.NON_FINITE))
+
+
+def walking(system: System, method: Method, t0: ArrayLike, dt: Array) -> tuple[Walk, Callable[[Walk], Walk]]:
+    """Start of a run, and its step."""
+
+    def step(walk: Walk) -> Walk:
+        t = system.time(t0, dt, walk.i)
+        rhs = system.during_step(t)
+        carry = walk.carry if rhs is system else method.init(rhs, t, walk.x)
+        new = method.step(rhs, t, walk.x, dt, carry)
+        return Walk(walk.i + 1, new.x, new.carry, _tainted(walk.taint, new.x))
+
+    i, x = jnp.int32(0), system.x0
+    carry = method.init(system, system.time(t0, dt, i), x)
+    return Walk(i, x, carry, _tainted(jnp.zeros_like(x[0]), x)), step
+
 
 @functools.partial(jax.jit, static_argnames="n_steps")
 def _trajectory(
     system: System, method: Method, t0: ArrayLike, dt: Array, n_steps: int, save: Every | Final
 ) -> Trajectory:
-    def step(walk: _Walk) -> _Walk:
-        t = system.time(t0, dt, walk.i)
-        rhs = system.during_step(t)
-        carry = walk.carry if rhs is system else method.init(rhs, t, walk.x)
-        new = method.step(rhs, t, walk.x, dt, carry)
-        return _Walk(walk.i + 1, new.x, new.carry, _tainted(walk.taint, new.x))
-
-    i = jnp.int32(0)
-    t_start = system.time(t0, dt, i)
-    walk = _Walk(
-        i, system.x0, method.init(system, t_start, system.x0), _tainted(jnp.zeros_like(system.x0[0]), system.x0)
-    )
+    walk, step = walking(system, method, t0, dt)
     if isinstance(save, Final):
         walk = repeat(step, walk, n_steps)
-        return Trajectory(system.time(t0, dt, walk.i), walk.x, _finite_status(walk.taint))
+        return Trajectory(system.time(t0, dt, walk.i), walk.x, walk.status)
     n_blocks = n_steps // save.k
     walk, x = march(step, walk, n_blocks=n_blocks, block=save.k, observe=lambda w: w.x)
     t = system.time(t0, dt, save.k * jnp.arange(n_blocks + 1, dtype=jnp.int32))
-    return Trajectory(t, jnp.concatenate([system.x0[None], x]), _finite_status(walk.taint))
+    return Trajectory(t, jnp.concatenate([system.x0[None], x]), walk.status)
 
 
 def _tainted(taint: Array, x: Array) -> Array:
     """A number, or one a component of a long state, that turns nan for good when a state is not finite."""
     return functools.reduce(jnp.add, list(0 * x), taint) if len(x) <= SHORT else taint + 0 * x
-
-
-def _finite_status(taint: Array) -> Int[Array, ""]:
-    return jnp.where(jnp.all(jnp.isfinite(taint)), jnp.int8(Status.OK), jnp.int8(Status.NON_FINITE))

@@ -97,6 +97,13 @@ def covariant_vectors(system: Any) -> Any:
     return jaxdyn.covariant_lyapunov_vectors(system, **settings, **step_of(system))
 
 
+def reduced(system: Any) -> Any:
+    """Reducers whose whole numbers do not hang on the rounding of a system at rest."""
+    kept = jaxdyn.reducers
+    given = {"mean": kept.Mean(0), "spread": kept.Variance(-1), "spikes": kept.Spikes(0, threshold=0.123)}
+    return jaxdyn.reduce(system, given, n_steps=N_STEPS, n_transient=1, **step_of(system))
+
+
 def is_small(system: Any) -> bool:
     """A spectrum of all exponents compiles for long in many dimensions."""
     return system.dim <= 4
@@ -119,6 +126,7 @@ ANALYSES = [
     Analysis("final_state_heun", advance(jaxdyn.Heun()), is_flow),
     Analysis("final_state_tsit5", advance(jaxdyn.Tsit5()), is_flow),
     Analysis("trajectory", lambda s: jaxdyn.trajectory(s, n_steps=N_STEPS, save=jaxdyn.Every(2), t0=1, **step_of(s))),
+    Analysis("reduce", reduced, is_small),
     Analysis("jacobian", jaxdyn.jacobian, basic=True),
     Analysis("eigenvalues", jaxdyn.eigenvalues),
     Analysis("linearize", jaxdyn.linearize),

@@ -21,6 +21,7 @@ LAYERS = [
     ["jaxdyn.derivatives", "jaxdyn.derived", "jaxdyn.subsystems"],
     ["jaxdyn.analysis.orthonormal", "jaxdyn.analysis.local", "jaxdyn.analysis.stability", "jaxdyn.analysis.starts"],
     ["jaxdyn.analysis"],
+    ["jaxdyn.reducers"],
     ["jaxdyn.learning"],
     ["jaxdyn.sweeps"],
     ["jaxdyn.plot"],

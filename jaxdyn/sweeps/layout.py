@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxdyn.sweeps.labels import coordinates, variable_attributes
-from jaxdyn.sweeps.plan import PROGRAM, Plan
+from jaxdyn.sweeps.plan import CELL, PROGRAM, Plan
 
 __all__ = ["MANIFEST", "check_same_sweep", "create", "manifest", "stored_chunk"]
 
@@ -83,7 +83,7 @@ def manifest(path: Path) -> dict[str, str]:
 def check_same_sweep(path: Path, stored: dict[str, str], plan: Plan) -> None:
     """Complain about a store of another sweep, and say in what they differ."""
     asked = plan.fingerprint()
-    different = [part for part in asked if stored.get(part) != asked[part]]
+    different = [part for part in asked if part != CELL and stored.get(part) != asked[part]]
     if "chunk" in different:  # the compiled code differs with it; and it may itself follow from another grid
         others = [part for part in different if part not in ("chunk", PROGRAM)]
         different = others or [f"chunk ({stored['chunk']} in the store, {asked['chunk']} asked for)"]

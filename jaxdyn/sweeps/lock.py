@@ -9,7 +9,7 @@ from typing import Any
 
 from jaxdyn.errors import JaxdynWarning
 
-__all__ = ["StoreLock", "is_locked"]
+__all__ = ["StoreLock", "is_locked", "lock_file"]
 
 BEHIND_A_WALL = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -18,7 +18,7 @@ class StoreLock:
     """Held by the sweep that writes to a store; raises BlockingIOError where another one does."""
 
     def __init__(self, path: Path) -> None:
-        self._place = _place(path)
+        self._place = lock_file(path)
         self._file: Any = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,13 +64,14 @@ class StoreLock:
 def is_locked(path: Path) -> bool:
     """Whether a process is writing to a store at this moment."""
     try:
-        with _place(path).open("r") as file:
+        with lock_file(path).open("r") as file:
             return not _locked(file)
     except OSError:
         return False
 
 
-def _place(path: Path) -> Path:
+def lock_file(path: Path) -> Path:
+    """The file beside a store that its writer locks; its time is that when the writing began."""
     path = path.absolute()
     return path.with_name(f".{path.name}.lock")
 

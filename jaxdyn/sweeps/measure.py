@@ -81,7 +81,7 @@ def _flatten(result: Any, name: str) -> Iterator[tuple[Variable, Any]]:
                 kind = meta.get("detail", False), "coordinate" in meta
                 yield Variable(full, name, meta["dims"], *kind, meta.get("words", ""), meta.get("unit", "")), value
             else:
-                yield from _flatten(value, full)
+                yield from _flatten(value, name if meta.get("inline") else full)
     elif isinstance(result, Mapping):
         for key, value in result.items():
             yield from _flatten(value, _join(name, str(key)))

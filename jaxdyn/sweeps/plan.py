@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._arrays import is_same_in_all_lanes
-from jaxdyn._fingerprint import digest, environment
+from jaxdyn._fingerprint import digest, environment, program_parts
 from jaxdyn._types import Array, default_dtype
 from jaxdyn.about import unknown_name
 from jaxdyn.errors import Status
@@ -21,9 +22,10 @@ from jaxdyn.sweeps.measure import Cell, Variable
 from jaxdyn.sweeps.program import Program, Programs, Settings, chunk_programs, compiled_once
 from jaxdyn.system import System
 
-__all__ = ["Layout", "Plan", "make_plan"]
+__all__ = ["CELL", "PROGRAM", "Layout", "Plan", "make_plan"]
 
 PROGRAM = "equations, measure or keep"
+CELL = "what a cell computes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Plan:
     key: Array
     takes_key: bool
     x64: bool
+    cell: Callable[..., Any]
 
     def fingerprint(self) -> dict[str, str]:
         """Digests of all that decides the numbers: a store with another one belongs to another sweep."""
@@ -65,25 +68,46 @@ class Plan:
         return {
             "chunk": json.dumps(self.chunk),
             PROGRAM: self.programs.first.digest,
+            CELL: self._cell_digest(),
             "parameters and start": digest([*self.system.params.keys(), *jax.tree.leaves(self.system)]),
             "grid": digest([*self.grid.dims, *values]),
             "seed": digest([jax.random.key_data(self.key)]) if self.takes_key else "unused",
             "environment": json.dumps(environment(), sort_keys=True),
         }
 
-    def compute(self, region: Region) -> dict[str, np.ndarray[Any, Any]]:
-        """Results of a region, cropped to it, in host memory."""
+    def _cell_digest(self) -> str:
+        """Digest of what is computed in one cell, whatever the chunks."""
+        one = (1,) * len(self.grid.shape)
+        values, numbers = self.grid.cells(next(self.grid.regions(one)), one)
+        values = {name: array[0] for name, array in values.items()}
+        with jax.enable_x64(self.x64):
+            lowered = jax.jit(self.cell, keep_unused=True).lower(self.system, values, numbers[0], self.key)
+        return digest(program_parts(lowered))
+
+    def compute(self, region: Region, wanted: np.ndarray[Any, Any] | None = None) -> dict[str, np.ndarray[Any, Any]]:
+        """Results of a region, or of the wanted cells in it, cropped to it, in host memory."""
         values, numbers = self.grid.cells(region, self.chunk)
+        crop = tuple(slice(0, r.stop - r.start) for r in region)
+        if wanted is None:
+            results = self._of_cells(values, numbers)
+            return {name: array.reshape(*self.chunk, *array.shape[1:])[crop] for name, array in results.items()}
+        whole = np.zeros(self.chunk, bool)
+        whole[crop] = wanted
+        index = np.flatnonzero(whole)
+        results = {a.name: np.full((*wanted.shape, *a.shape), a.fill, a.dtype) for a in self.layouts}
+        if len(index):
+            for name, array in self._of_cells({k: v[index] for k, v in values.items()}, numbers[index]).items():
+                results[name][wanted] = array
+        return results
+
+    def _of_cells(self, values: dict[str, Any], numbers: Any) -> dict[str, np.ndarray[Any, Any]]:
         while True:
-            program = self.programs.now()
+            program = self.programs.of(len(numbers))
             try:
-                results = self._in_pieces(program, values, numbers)
-                break
+                return self._in_pieces(program, values, numbers)
             except (jax.errors.JaxRuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or not self.programs.halve(program):
                     raise
-        crop = tuple(slice(0, r.stop - r.start) for r in region)
-        return {name: array.reshape(*self.chunk, *array.shape[1:])[crop] for name, array in results.items()}
 
     def _in_pieces(self, program: Program, values: dict[str, Any], numbers: Any) -> dict[str, np.ndarray[Any, Any]]:
         """Results of all cells of a chunk by a program for as many or fewer; the last piece is filled up."""
@@ -125,7 +149,7 @@ def make_plan(
     cell = Cell(measure, tuple(names))
     chunk, programs = chunk_programs(cell, system, grid, key, settings, equations)
     takes_key, x64 = any(probe.takes_key.values()), default_dtype() == np.float64
-    return Plan(system, grid, chunk, layouts, coordinates, programs, key, takes_key, x64)
+    return Plan(system, grid, chunk, layouts, coordinates, programs, key, takes_key, x64, cell)
 
 
 def _layout(name: str, dims: tuple[str, ...], array: Any, variable: Variable | None) -> Layout:

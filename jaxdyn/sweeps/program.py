@@ -36,6 +36,9 @@ LANES_ELSEWHERE = 1 << 18
 WORK = 2 * 10**10
 """Equations of a chunk on a CPU; C programs do 1e11 a second on a core, XLA's 1e10."""
 
+# Chunks of which few cells are missing are computed by programs of so much fewer cells each, and not of every number.
+FEWER = 4
+
 # Bytes of the widest intermediate result of a chunk on a CPU. An iteration that goes on until the last lane ends
 # (fixed points) is wide, and gains most from few lanes.
 MAX_WIDTH = 1 << 22
@@ -59,18 +62,28 @@ class Programs:
     def __init__(self, first: Program, make: Callable[[int], Program]) -> None:
         self.first = first
         self._now, self._make, self._lock = first, make, Lock()
+        self._for_few: dict[int, Program] = {}
 
-    def now(self) -> Program:
-        """The program to use."""
-        return self._now
+    def of(self, cells: int) -> Program:
+        """The program for so many cells: for far fewer than a chunk has, a smaller one."""
+        program = self._now
+        lanes = program.lanes
+        while lanes // FEWER >= cells:
+            lanes //= FEWER
+        if lanes == program.lanes:
+            return program
+        with self._lock:
+            if lanes not in self._for_few:
+                self._for_few[lanes] = self._make(lanes)
+            return self._for_few[lanes]
 
     def halve(self, failed: Program) -> bool:
         """Take half as many cells at once as in a program that ran out of memory; False if it had one only."""
         with self._lock:
-            if self._now is not failed:
-                return True  # another thread did
             if failed.lanes == 1:
                 return False
+            if self._now is not failed:
+                return self._now.lanes < failed.lanes  # another thread did
             if failed is self.first:
                 warnings.warn(
                     f"out of memory with {failed.lanes} cells at a time; going on with fewer; "

@@ -21,6 +21,7 @@ from jaxdyn.sweeps.layout import stored_chunk
 from jaxdyn.sweeps.plan import Plan, make_plan
 from jaxdyn.sweeps.processes import is_lead, meet, own_share
 from jaxdyn.sweeps.program import Settings
+from jaxdyn.sweeps.reuse import Earlier
 from jaxdyn.sweeps.stop import Stop
 from jaxdyn.sweeps.store import MemorySink, Sink, ZarrSink
 from jaxdyn.sweeps.workers import Job, check_executor, results_of
@@ -47,6 +48,7 @@ def sweep(
     engine: Engine | None = None,
     devices: "Sequence[jax.Device] | None" = None,
     executor: Executor | None = None,
+    reuse: str | os.PathLike[str] | None = None,
     attributes: Mapping[str, str] | None = None,
     progress: bool = True,
 ) -> "xarray.Dataset":
@@ -90,6 +92,9 @@ def sweep(
         `client.get_executor()` of a Dask client; default threads of this process. Each task takes one core of its
         worker; this process writes what comes back. System and measure are sent to the workers, so their functions
         come from importable modules, or `cloudpickle` is installed (it comes with Dask).
+    reuse
+        Store of an earlier sweep of the same measure, system and parameters over another grid: its finished cells
+        whose swept values are equal to the last bit are copied. Not for measures with a `key`.
     attributes
         Texts of your own, by name, to keep with the data set.
     progress
@@ -141,6 +146,7 @@ def sweep(
     budget = None if memory is None else _bytes(memory)
     settings = Settings(_lanes(chunk, store), budget, engine, chosen_devices(devices))
     plan = make_plan(system, grid, measure, names, int(seed), settings)
+    earlier = None if reuse is None else Earlier(plan, reuse)
     sink = _sink(plan, {**provenance(plan, measure, int(seed)), **own}, store)
     try:
         todo = own_share([region for region in grid.regions(plan.chunk) if not sink.is_done(region)])
@@ -150,7 +156,7 @@ def sweep(
             there = Settings(math.prod(plan.chunk), settings.budget, engine)
             return Job(system, grid, measure, names, int(seed), there)
 
-        _run(plan, sink, todo, executor, job, progress)
+        _run(plan, sink, todo, earlier, executor, job, progress)
         meet("after it computed")
     finally:
         sink.close()
@@ -190,6 +196,7 @@ def _run(
     plan: Plan,
     sink: Sink,
     todo: list[Region],
+    earlier: Earlier | None,
     executor: Executor | None,
     job: Callable[[], Job],
     progress: bool,
@@ -202,13 +209,18 @@ def _run(
     left = sum(map(_size, todo))
     bar.update(plan.grid.size - left)
     n_failed = 0
+    tasks = ((region, None if earlier is None else earlier.missing(region)) for region in todo)
     with bar, Stop() if isinstance(sink, ZarrSink) else contextlib.nullcontext() as stop:
-        for region, results in results_of(plan, todo, executor, job, lambda: stop is None or stop.signal is None):
-            sink.write(region, results)
-            left -= _size(region)
-            n_failed += int((results["status"] != Status.OK).sum())
-            bar.update(_size(region))
-            bar.set_postfix(failed=n_failed, refresh=False)
+        in_order = results_of(plan, tasks, executor, job, lambda: stop is None or stop.signal is None)
+        with contextlib.closing(in_order):  # ends the threads at once if the disk is full
+            for (region, wanted), results in in_order:
+                if earlier is not None and wanted is not None:
+                    earlier.fill(region, wanted, results)
+                sink.write(region, results)
+                left -= _size(region)
+                n_failed += int((results["status"] != Status.OK).sum())
+                bar.update(_size(region))
+                bar.set_postfix(failed=n_failed, refresh=False)
     if stop is not None and (left or stop.signal == signal.SIGTERM):
         stop.go_on(f"{left} of {plan.grid.size} cells are left; the same call goes on from what is in the store")
 

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +18,11 @@ from jaxdyn.sweeps.plan import Plan, make_plan
 __all__ = ["Job", "check_executor", "results_of"]
 
 Results = dict[str, np.ndarray[Any, Any]]
+Task = tuple[Region, "np.ndarray[Any, Any] | None"]
+"""A region, and which of its cells are wanted if not all."""
+
+NAME = "jaxdyn-sweep"
+"""Of the threads."""
 
 IN_FLIGHT = 64
 """Chunks that an executor is given at once if it does not tell how many it can work on."""
@@ -40,10 +45,10 @@ class Job:
             ) from error
 
 
-def compute_elsewhere(job: bytes, region: Region) -> Results:
+def compute_elsewhere(job: bytes, *task: Any) -> Results:
     """Results of a region, in a worker: on one core, because workers share out the machine's."""
     with limited_cores(1):
-        return _plan_of(job).compute(region)
+        return _plan_of(job).compute(*task)
 
 
 @functools.lru_cache(4)
@@ -65,23 +70,23 @@ def check_executor(executor: Any) -> None:
 
 
 def results_of(
-    plan: Plan, regions: Iterable[Region], executor: Executor | None, job: Callable[[], Job], go_on: Callable[[], bool]
-) -> Iterator[tuple[Region, Results]]:
-    """Results of regions in order, some in flight; when `go_on` says no, those in flight and no more."""
+    plan: Plan, tasks: Iterable[Task], executor: Executor | None, job: Callable[[], Job], go_on: Callable[[], bool]
+) -> Generator[tuple[Task, Results], None, None]:
+    """Results of tasks in order, some in flight; when `go_on` says no, those in flight and no more."""
     if executor is None:
         n = plan.programs.first.n_workers
-        with ThreadPoolExecutor(n) as pool:
-            yield from _in_flight(lambda region: pool.submit(plan.compute, region), regions, 2 * n, go_on)
+        with ThreadPoolExecutor(n, thread_name_prefix=NAME) as pool:
+            yield from _in_flight(lambda task: pool.submit(plan.compute, *task), tasks, 2 * n, go_on)
     elif isinstance(executor, ThreadPoolExecutor):  # of this process: nothing need be copied
-        yield from _in_flight(lambda region: executor.submit(plan.compute, region), regions, _places(executor), go_on)
+        yield from _in_flight(lambda task: executor.submit(plan.compute, *task), tasks, _places(executor), go_on)
     else:
         given = job().bytes
 
-        def submit(region: Region) -> Future[Results]:
-            return executor.submit(compute_elsewhere, given, region)
+        def submit(task: Task) -> Future[Results]:
+            return executor.submit(compute_elsewhere, given, *task)
 
         try:
-            yield from _in_flight(submit, regions, _places(executor), go_on)
+            yield from _in_flight(submit, tasks, _places(executor), go_on)
         except BrokenExecutor as error:
             raise RuntimeError(
                 f"a worker process died ({error}); with a store, the same call goes on from the finished chunks"
@@ -89,20 +94,20 @@ def results_of(
 
 
 def _in_flight(
-    submit: Callable[[Region], Future[Results]], regions: Iterable[Region], n: int, go_on: Callable[[], bool]
-) -> Iterator[tuple[Region, Results]]:
-    waiting: deque[tuple[Region, Future[Results]]] = deque()
-    pending = iter(regions)
+    submit: Callable[[Task], Future[Results]], tasks: Iterable[Task], n: int, go_on: Callable[[], bool]
+) -> Iterator[tuple[Task, Results]]:
+    waiting: deque[tuple[Task, Future[Results]]] = deque()
+    pending = iter(tasks)
     try:
         while True:
-            while go_on() and len(waiting) < n and (region := next(pending, None)) is not None:
-                waiting.append((region, submit(region)))
+            while go_on() and len(waiting) < n and (task := next(pending, None)) is not None:
+                waiting.append((task, submit(task)))
             if not go_on():  # what no worker has begun is left
-                waiting = deque((region, future) for region, future in waiting if not future.cancel())
+                waiting = deque((task, future) for task, future in waiting if not future.cancel())
             if not waiting:
                 return
-            region, future = waiting.popleft()
-            yield region, future.result()
+            task, future = waiting.popleft()
+            yield task, future.result()
     finally:
         for _, future in waiting:
             future.cancel()

@@ -10,9 +10,9 @@ def computed(monkeypatch):
     """Regions that are computed during a test."""
     found, compute = [], Plan.compute
 
-    def counting(self, region):
+    def counting(self, region, wanted=None):
         found.append(region)
-        return compute(self, region)
+        return compute(self, region, wanted)
 
     monkeypatch.setattr(Plan, "compute", counting)
     return found

@@ -81,12 +81,12 @@ def killed_at(path, seconds):
 
     compute, started = Plan.compute, []
 
-    def slow(self, region):
+    def slow(self, region, wanted=None):
         if not started:
             started.append(1)
             threading.Timer(float(seconds), os.kill, (os.getpid(), signal.SIGKILL)).start()
         time.sleep(0.03)
-        return compute(self, region)
+        return compute(self, region, wanted)
 
     Plan.compute = slow
     swept(path, chunk=3)

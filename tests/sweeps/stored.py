@@ -101,9 +101,9 @@ def signalled(path, n_chunks, number):
     """For another process: the sweep, which gets a signal when some chunks are written; each takes a while."""
     write, written, compute = stores.ZarrSink.write, [], plans.Plan.compute
 
-    def slow(self, region):
+    def slow(self, region, wanted=None):
         time.sleep(0.3)
-        return compute(self, region)
+        return compute(self, region, wanted)
 
     def counting(self, region, results):
         write(self, region, results)

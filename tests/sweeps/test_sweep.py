@@ -14,6 +14,7 @@ import pytest
 from coded import DIGITS, coded, digits
 
 import jaxdyn
+from jaxdyn.sweeps import workers
 from jaxdyn.sweeps.run import _bytes
 
 
@@ -202,4 +203,4 @@ def test_an_error_in_a_measure_comes_through_and_leaves_no_thread():
 
     with pytest.raises(Exception, match="burst"):
         jaxdyn.sweep(measure, coded(), {"a": np.arange(50)}, chunk=1)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(workers.NAME)]
