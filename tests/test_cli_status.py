@@ -2,9 +2,7 @@
 
 import json
 import os
-import sys
 import time
-import types
 
 import numpy as np
 import pytest
@@ -23,7 +21,6 @@ NOW = 1_750_000_000.0
 def store(tmp_path, monkeypatch):
     """Ten chunks of four cells: 2 x 5 chunks of 1 x 4 of a grid of 2 x 18, the last ones cropped to 2."""
     monkeypatch.setattr(time, "time", lambda: NOW)
-    monkeypatch.setitem(sys.modules, "jaxdyn.sweeps.lock", types.SimpleNamespace(is_locked=lambda path: False))
     over = {"a": [1.0, 1.2], "b": np.linspace(0.1, 0.3, 18)}
     jaxdyn.sweep(jaxdyn.eigenvalues, jaxdyn.models.henon(), over, store=tmp_path / "a.zarr", chunk=4)
     times(tmp_path / "a.zarr", [NOW - 100 + 10 * i for i in range(10)])
