@@ -1,6 +1,5 @@
 """Compiled programs on disk, so that the second run of a command starts at once."""
 
-import hashlib
 import os
 import platform
 from pathlib import Path
@@ -8,19 +7,15 @@ from pathlib import Path
 import click
 import jax
 
+from jaxdyn._fingerprint import processor
+
 __all__ = ["cache_directory", "use_cache"]
 
 
 def cache_directory() -> Path:
     """Compiled programs, apart for each kind of processor: a home directory may serve several."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        features = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    except OSError:
-        features = platform.processor()
-    kind = hashlib.sha256(features.encode()).hexdigest()[:8]
-    return Path(home) / "jaxdyn" / f"{platform.machine()}-{kind}"
+    return Path(home) / "jaxdyn" / f"{platform.machine()}-{processor()}"
 
 
 def use_cache(quiet: bool) -> None:

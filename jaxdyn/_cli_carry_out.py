@@ -12,7 +12,7 @@ import numpy as np
 
 import jaxdyn
 from jaxdyn._cli_measures import grid_of, measure_of, results_of, system_of
-from jaxdyn._cli_modules import importable
+from jaxdyn._cli_modules import importable, is_own
 from jaxdyn._cli_request import Request
 from jaxdyn._cli_results import draw, rehearse, summary, where
 from jaxdyn._cli_stop import Interrupted
@@ -32,14 +32,18 @@ def carry_out(
 ) -> None:
     """Do what is asked for; `again` says what goes on with it after Ctrl-C."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(importable(request.directory, Path.cwd()))
+        if is_own(request.system) or is_own(request.measure):
+            stack.enter_context(importable(request.directory, Path.cwd()))
         if precision is not None:
             stack.enter_context(jax.enable_x64(precision == "float64"))
         try:
             _carry_out(request, dry_run)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
+            said = f" ({error})" if str(error) else ""
             kept = f"finished chunks are in {request.out} and {again} resumes" if request.out else ""
-            raise Interrupted(f"interrupted; {kept or 'nothing was stored; with --out it could be resumed'}") from None
+            raise Interrupted(
+                f"interrupted{said}; {kept or 'nothing was stored; with --out it could be resumed'}"
+            ) from None
 
 
 def _carry_out(request: Request, dry_run: bool) -> None:

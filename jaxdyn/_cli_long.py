@@ -101,10 +101,6 @@ def resume(store: Path, directory: Path | None, cache: bool, **typed: Any) -> No
     text = progress.attributes.get(TEXT)
     if not isinstance(text, str):
         raise ValueError(f"{store} was made by a Python script, which resumes it when it is run again")
-    if not progress.n_left and not typed["plot"]:
-        if not typed["quiet"]:
-            click.echo(f"nothing is left: all {progress.n_cells} cells are computed")
-        return
     where = directory or Path(str(progress.attributes.get(DIRECTORY, ".")))
     described = SweepFile(text, f"{store} ({TEXT})", where)
     precision = described.precision or progress.attributes.get("dtype")

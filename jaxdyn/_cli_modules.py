@@ -45,7 +45,7 @@ def loaded(request: Request, key: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        missing = isinstance(error, ModuleNotFoundError) and module_name.startswith(str(error.name))
+        missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
         where = f"; it must be in {request.directory}, in the working directory or installed" if missing else ""
         raise request.error(f"cannot import {module_name} ({type(error).__name__}: {error}){where}", key) from error
     if not hasattr(module, attribute):

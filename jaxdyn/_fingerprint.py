@@ -1,15 +1,18 @@
 """Fingerprints: digests of all that decides the numbers of a run, by which its files are known again."""
 
+import functools
 import hashlib
 import platform
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
+import jaxlib.version
 import numpy as np
 
-__all__ = ["digest", "environment", "program_parts", "without_threads"]
+__all__ = ["digest", "environment", "processor", "program_parts", "without_threads"]
 
 
 def digest(parts: Sequence[Any]) -> str:
@@ -32,5 +35,23 @@ def without_threads(text: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """What decides the last bits: the compiler and the machine."""
-    return {"jax": jax.__version__, "machine": platform.machine(), "device": jax.devices()[0].device_kind}
+    """What decides the last bits: the compilers and the machine."""
+    device = jax.local_devices()[0]
+    kind = processor() if device.platform == "cpu" else device.device_kind
+    return {
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.version.__version__,
+        "machine": platform.machine(),
+        "device": kind,
+    }
+
+
+@functools.cache
+def processor() -> str:
+    """Digest of what the processor can do: compilers make use of all of it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return hashlib.sha256(platform.processor().encode()).hexdigest()[:8]
+    features = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return hashlib.sha256(features.encode()).hexdigest()[:8]

@@ -41,7 +41,9 @@ class _Program(click.Group):
             if os.environ.get("JAXDYN_TRACEBACK"):
                 raise
             _stop(str(error), WRONG_INPUT)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
+            if os.environ.get("JAXDYN_TRACEBACK"):
+                raise
             _stop(str(error), FAILURE)
         except Interrupted as error:
             _stop(str(error), INTERRUPTED)

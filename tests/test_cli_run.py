@@ -165,7 +165,7 @@ def test_a_partial_store_is_resumed(file, computed):
     assert len(computed) == 2 and "(3 of them were in the store)" in told
     np.testing.assert_array_equal(opened(store)["end"], expected)
     computed.clear()
-    assert done("resume", store) == "nothing is left: all 7 cells are computed\n"
+    assert "(7 of them were in the store)" in done("resume", store)
     assert done("resume", store, "--quiet") == ""
     assert not computed
     unfinished(store, slice(0, 2))

@@ -24,7 +24,16 @@ def test_the_page_on_sweeps_can_be_followed(tmp_path):
         words = [sys.executable, "-W", "ignore", f"step{i}.py"]
         done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-    first, *others = (jaxdyn.open(path) for path in sorted(tmp_path.glob("*.zarr")))
-    assert len(others) == 2 and (first["status"] == 0).all()
-    for other in others:
-        np.testing.assert_array_equal(first["exponents"], other["exponents"])
+    (file,) = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "sweep.toml").write_text(file)
+    (commands,) = re.findall(r"^```bash\n(.*?)^```$", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for command in commands.splitlines():
+        words = [sys.executable, "-m", *command.split()]
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    names = ("commanded", "dask", "larger", "plane", "workers")
+    assert [path.stem for path in sorted(tmp_path.glob("*.zarr"))] == list(names)
+    found = {name: jaxdyn.open(tmp_path / f"{name}.zarr") for name in names}
+    assert all((cells["status"] == 0).all() for cells in found.values())
+    for cells in found.values():
+        np.testing.assert_array_equal(found["plane"]["exponents"], cells["exponents"][:30])

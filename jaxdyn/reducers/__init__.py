@@ -14,15 +14,13 @@ from jaxdyn.reducers.extrema import Extrema, ExtremaResult
 from jaxdyn.reducers.histogram import Histogram, HistogramResult
 from jaxdyn.reducers.limits import ExtremeResult, Maximum, Minimum
 from jaxdyn.reducers.moments import Mean, MeanResult, Variance, VarianceResult
-from jaxdyn.reducers.reducer import FinalState, FinalStateResult, Reducer, Span
+from jaxdyn.reducers.reducer import Reducer, Span
 from jaxdyn.reducers.run import Reduction, reduce
 
 __all__ = [
     "Extrema",
     "ExtremaResult",
     "ExtremeResult",
-    "FinalState",
-    "FinalStateResult",
     "Histogram",
     "HistogramResult",
     "Maximum",

@@ -86,8 +86,9 @@ class Extrema:
     Notes
     -----
     A maximum is where values fall after they rose, a plateau between counting as one point; the first and the last
-    state are none. For a flow its height is that of the parabola through the last three values, right to the fourth
-    order of the step. The iterates of a map have nothing between them: heights are their values.
+    state are none. For a flow its height is that of the parabola through the last three values, right to the third
+    order of the step, to the fourth where the turn is symmetric. The iterates of a map have nothing between them:
+    heights are their values.
 
     Every turn counts, those that rounding makes at rest too: then the heights agree to rounding. `Spikes` with a
     `reset` leaves small turns out.

@@ -6,12 +6,12 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxdyn._record import labelled, record
-from jaxdyn._types import Array, ArrayLike, Float, Shaped
+from jaxdyn._record import record
+from jaxdyn._types import Array, ArrayLike
 from jaxdyn.analysis.batches import N_BATCHES
 from jaxdyn.system import System, callable_tree
 
-__all__ = ["FinalState", "FinalStateResult", "Reducer", "Span"]
+__all__ = ["Reducer", "Span"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,28 +105,3 @@ class Reducer:
             if not callable(function):
                 raise TypeError(f"{name} of Reducer must be a function, got {function!r}")
             object.__setattr__(self, name, callable_tree(function))
-
-
-@record
-class FinalStateResult:
-    """Where a run ended."""
-
-    x: Float[Array, " dim"] = labelled("state", words="last state")
-    t: Shaped[Array, ""] = labelled(words="time of the last state", unit="time")
-
-
-@record
-class FinalState:
-    """Last state and its time; `jaxdyn.reduce` gives them anyway."""
-
-    def init(self, t: Array, x: Array) -> tuple[Array, Array]:
-        """Start."""
-        return x, t
-
-    def update(self, carry: tuple[Array, Array], t: Array, x: Array) -> tuple[Array, Array]:
-        """The new state in place of the old one."""
-        return x, t
-
-    def finish(self, carry: tuple[Array, Array], span: Span) -> FinalStateResult:
-        """Result."""
-        return FinalStateResult(*carry)

@@ -50,7 +50,7 @@ def create(path: Path, plan: Plan, attributes: dict[str, Any]) -> Any:
     with warnings.catch_warnings():  # xarray expects all metadata in one file; zarr warns that this is no standard yet
         warnings.simplefilter("ignore")
         group = zarr.consolidate_metadata(group.store, zarr_format=3)
-    group.attrs.put({**attributes, "coordinates": " ".join(names), MANIFEST: json.dumps(plan.fingerprint())})
+    group.attrs.put({**attributes, "coordinates": " ".join(names), MANIFEST: json.dumps(plan.fingerprint)})
     return group
 
 
@@ -82,8 +82,10 @@ def manifest(path: Path) -> dict[str, str]:
 
 def check_same_sweep(path: Path, stored: dict[str, str], plan: Plan) -> None:
     """Complain about a store of another sweep, and say in what they differ."""
-    asked = plan.fingerprint()
+    asked = plan.fingerprint
     different = [part for part in asked if part != CELL and stored.get(part) != asked[part]]
+    if PROGRAM in different and stored.get(CELL) == asked[CELL] and "chunk" not in different:
+        different[different.index(PROGRAM)] = "engine, compiler or version of jaxdyn"
     if "chunk" in different:  # the compiled code differs with it; and it may itself follow from another grid
         others = [part for part in different if part not in ("chunk", PROGRAM)]
         different = others or [f"chunk ({stored['chunk']} in the store, {asked['chunk']} asked for)"]

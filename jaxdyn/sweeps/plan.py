@@ -1,8 +1,10 @@
 """Plan of a sweep: its compiled chunk, the arrays it fills, and the fingerprint that names it."""
 
+import contextlib
 import dataclasses
 import functools
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +16,10 @@ from jaxdyn._arrays import is_same_in_all_lanes
 from jaxdyn._fingerprint import digest, environment, program_parts
 from jaxdyn._types import Array, default_dtype
 from jaxdyn.about import unknown_name
+from jaxdyn.engine.engines import Engine
 from jaxdyn.errors import Status
 from jaxdyn.sweeps.devices import is_out_of_memory
-from jaxdyn.sweeps.grid import Grid, Region
+from jaxdyn.sweeps.grid import Grid, Region, place
 from jaxdyn.sweeps.known import Equations
 from jaxdyn.sweeps.measure import Cell, Variable
 from jaxdyn.sweeps.program import Program, Programs, Settings, chunk_programs, compiled_once
@@ -61,17 +64,22 @@ class Plan:
     takes_key: bool
     x64: bool
     cell: Callable[..., Any]
+    engine: Engine | None
 
+    @functools.cached_property
     def fingerprint(self) -> dict[str, str]:
         """Digests of all that decides the numbers: a store with another one belongs to another sweep."""
         values = [array for axis in self.grid.axes for pair in axis.values.items() for array in pair]
+        swept = {target: np.zeros_like(array[0]) for axis in self.grid.axes for target, array in axis.values.items()}
+        rest = place(self.system, swept)  # a default of what is swept decides nothing
         return {
             "chunk": json.dumps(self.chunk),
             PROGRAM: self.programs.first.digest,
             CELL: self._cell_digest(),
-            "parameters and start": digest([*self.system.params.keys(), *jax.tree.leaves(self.system)]),
+            "parameters and start": digest([*rest.params.keys(), *jax.tree.leaves(rest)]),
             "grid": digest([*self.grid.dims, *values]),
             "seed": digest([jax.random.key_data(self.key)]) if self.takes_key else "unused",
+            "engine": repr(self.engine),
             "environment": json.dumps(environment(), sort_keys=True),
         }
 
@@ -115,11 +123,22 @@ class Plan:
         for start in range(0, len(numbers), program.lanes):
             index = np.minimum(np.arange(start, start + program.lanes), len(numbers) - 1)
             piece = {name: array[index] for name, array in values.items()}
-            with jax.enable_x64(self.x64):  # a thread does not inherit the mode of the one that started it
+            with (
+                _alone(program),
+                jax.enable_x64(self.x64),
+            ):  # a thread does not inherit the mode of the one that started it
                 found = program.run(jax.tree.leaves((self.system, piece, numbers[index], self.key)))
-            parts.append({name: np.asarray(array) for name, array in found.items()})
+                parts.append({name: np.asarray(array) for name, array in found.items()})
         whole = parts[0] if len(parts) == 1 else {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
         return {name: array[: len(numbers)] for name, array in whole.items()}
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def _alone(program: Program) -> Any:
+    """Context in which a program runs that must not run twice at once, whoever's threads it runs in."""
+    return _ONE_AT_A_TIME if program.n_workers == 1 else contextlib.nullcontext()
 
 
 def make_plan(
@@ -149,7 +168,7 @@ def make_plan(
     cell = Cell(measure, tuple(names))
     chunk, programs = chunk_programs(cell, system, grid, key, settings, equations)
     takes_key, x64 = any(probe.takes_key.values()), default_dtype() == np.float64
-    return Plan(system, grid, chunk, layouts, coordinates, programs, key, takes_key, x64, cell)
+    return Plan(system, grid, chunk, layouts, coordinates, programs, key, takes_key, x64, cell, settings.engine)
 
 
 def _layout(name: str, dims: tuple[str, ...], array: Any, variable: Variable | None) -> Layout:

@@ -54,6 +54,8 @@ class Program:
     n_workers: int
     """How many chunks may be in flight."""
     lanes: int = 1
+    calls_back: bool = False
+    """Whether it calls Python, of which the name says nothing."""
 
 
 class Programs:
@@ -80,10 +82,11 @@ class Programs:
     def halve(self, failed: Program) -> bool:
         """Take half as many cells at once as in a program that ran out of memory; False if it had one only."""
         with self._lock:
-            if failed.lanes == 1:
-                return False
             if self._now is not failed:
                 return self._now.lanes < failed.lanes  # another thread did
+            smaller = self._make(-(-failed.lanes // 2))
+            if smaller.lanes >= failed.lanes:  # one cell, or one a device
+                return False
             if failed is self.first:
                 warnings.warn(
                     f"out of memory with {failed.lanes} cells at a time; going on with fewer; "
@@ -91,7 +94,7 @@ class Programs:
                     JaxdynWarning,
                     stacklevel=2,
                 )
-            self._now = self._make(-(-failed.lanes // 2))
+            self._now = smaller
             return True
 
 
@@ -217,14 +220,14 @@ def compiled_once(
     # XLA's batched LAPACK kernels wait, inside the CPU's thread pool, for other tasks of the same pool: two of them
     # at once can wait for each other for ever (jax 0.10).
     workers = 1 if "lapack_" in text else n_workers()
-    if len(devices) > 1:
+    if devices:
         arguments, leaves = shared_out, jax.tree.leaves(shared_out)
         lowered = on_devices(function, tree, leaves, devices).lower(leaves)
         text, *beside = program_parts(lowered)
     options = COMPILER_OPTIONS.get(jax.default_backend())
     lanes = np.shape(arguments[2])[0] if len(arguments) == 4 and np.ndim(arguments[2]) else 1
     if "callback" in text:  # the text numbers Python callbacks without telling them apart
-        return Program(lowered.compile(options), name, workers, lanes)
+        return Program(lowered.compile(options), name, workers, lanes, calls_back=True)
     key = digest([text, *map(str, devices or jax.local_devices()[:1]), *beside])
     program = _COMPILED.pop(key, None) or Program(lowered.compile(options), name, workers, lanes)
     _COMPILED[key] = program

@@ -1,20 +1,25 @@
 """Cells that an earlier sweep computed: the same measure of the same system, on another grid."""
 
+import functools
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxdyn.errors import Status
+from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.sweeps.grid import Region
 from jaxdyn.sweeps.layout import manifest
 from jaxdyn.sweeps.plan import CELL, Plan
+from jaxdyn.sweeps.store import DAMAGE
 
 __all__ = ["Earlier"]
 
-SAME = (CELL, "parameters and start", "environment")
+SAME = (CELL, "parameters and start", "engine", "environment")
+
+Results = dict[str, np.ndarray[Any, Any]]
 
 
 class Earlier:
@@ -23,13 +28,13 @@ class Earlier:
     def __init__(self, plan: Plan, path: str | os.PathLike[str]) -> None:
         import zarr
 
-        self.plan = plan
+        self.plan, self.path = plan, path
         if plan.takes_key:
             raise ValueError("reuse is for measures without a `key`: the random key of a cell follows from its number")
         stored = manifest(Path(path))
         if not stored:
             raise ValueError(f"reuse={str(path)!r} is not a sweep's store")
-        asked = plan.fingerprint()
+        asked = plan.fingerprint
         different = [part for part in SAME if stored.get(part) != asked[part]]
         self.group: Any = zarr.open_group(path, mode="r")
         dims = tuple(self.group["status"].metadata.dimension_names)
@@ -38,33 +43,36 @@ class Earlier:
         if different:
             raise ValueError(f"nothing of {path} can be reused; it differs in: {', '.join(different)}")
         self.positions = [self._positions(i) for i in range(len(dims))]
+        self._taken: dict[tuple[int, ...], tuple[np.ndarray[Any, Any], Results]] = {}
 
     def missing(self, region: Region) -> np.ndarray[Any, Any] | None:
-        """Which cells of a region have to be computed; None if all."""
-        found, index = self._found(region)
+        """Which cells of a region have to be computed, None if all; the others are kept until `fill`."""
+        own = [positions[r] for positions, r in zip(self.positions, region, strict=True)]
+        found = functools.reduce(np.logical_and.outer, (places >= 0 for places in own))
         if not found.any():
             return None
-        status = np.full(found.shape, np.int8(Status.NOT_RUN))
-        status[found] = self.group["status"].oindex[tuple(index)].ravel()
-        return status == Status.NOT_RUN
+        index = tuple(places[places >= 0] for places in own)
+        try:
+            stored = {layout.name: self.group[layout.name].oindex[index] for layout in self.plan.layouts}
+        except DAMAGE:
+            warnings.warn(f"{self.path} is damaged; its cells there are computed", JaxdynWarning, stacklevel=2)
+            return None
+        finished = np.zeros(found.shape, bool)
+        finished[found] = (stored["status"] != Status.NOT_RUN).ravel()
+        kept = finished[found]
+        results = {name: array.reshape(-1, *array.shape[found.ndim :])[kept] for name, array in stored.items()}
+        self._taken[tuple(r.start for r in region)] = finished, results
+        return ~finished
 
-    def fill(self, region: Region, missing: np.ndarray[Any, Any], results: dict[str, np.ndarray[Any, Any]]) -> None:
-        """Put the cells that are not missing into the results of a region."""
-        found, index = self._found(region)
-        for name, array in results.items():
-            values = array.copy()
-            stored = self.group[name].oindex[tuple(index)]
-            values[found] = stored.reshape(-1, *array.shape[found.ndim :])
-            values[missing] = array[missing]
-            results[name] = values
-
-    def _found(self, region: Region) -> tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]:
-        """Cells whose swept values the earlier grid had, a box of rows and columns, and their places there."""
-        own = [positions[r] for positions, r in zip(self.positions, region, strict=True)]
-        found = np.ones(tuple(map(len, own)), bool)
-        for axis, places in enumerate(own):
-            found &= (places >= 0).reshape([-1 if i == axis else 1 for i in range(len(own))])
-        return found, [places[places >= 0] for places in own]
+    def fill(self, region: Region, results: Results) -> Results:
+        """Results of a region with the cells that were not missing."""
+        finished, stored = self._taken.pop(tuple(r.start for r in region), (None, {}))
+        if finished is None:
+            return results
+        whole = {name: array.copy() for name, array in results.items()}
+        for name, array in whole.items():
+            array[finished] = stored[name]
+        return whole
 
     def _positions(self, i: int) -> np.ndarray[Any, Any]:
         """For each value along a dimension its place in the earlier grid, or -1."""

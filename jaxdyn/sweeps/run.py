@@ -1,10 +1,11 @@
 """Sweep: a measure of one system over a labelled grid."""
 
 import contextlib
+import functools
 import math
 import os
-import signal
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,18 @@ import numpy as np
 
 from jaxdyn._types import whole_number
 from jaxdyn.engine.engines import Engine, check_engine
-from jaxdyn.errors import Status
+from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.sweeps.devices import chosen_devices
 from jaxdyn.sweeps.grid import Region, make_grid
 from jaxdyn.sweeps.labels import provenance
-from jaxdyn.sweeps.layout import stored_chunk
+from jaxdyn.sweeps.layout import MANIFEST, stored_chunk
 from jaxdyn.sweeps.plan import Plan, make_plan
-from jaxdyn.sweeps.processes import is_lead, meet, own_share
+from jaxdyn.sweeps.processes import is_lead, lead_first, meet, own_share
 from jaxdyn.sweeps.program import Settings
 from jaxdyn.sweeps.reuse import Earlier
 from jaxdyn.sweeps.stop import Stop
 from jaxdyn.sweeps.store import MemorySink, Sink, ZarrSink
-from jaxdyn.sweeps.workers import Job, check_executor, results_of
+from jaxdyn.sweeps.workers import check_executor, pickled, results_of
 from jaxdyn.system import System
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def sweep(
         Store of an earlier sweep of the same measure, system and parameters over another grid: its finished cells
         whose swept values are equal to the last bit are copied. Not for measures with a `key`.
     attributes
-        Texts of your own, by name, to keep with the data set.
+        Texts of your own, by name, to keep with the data set; a store keeps those that it was begun with.
     progress
         Show a progress bar where there is a terminal.
 
@@ -117,7 +118,7 @@ def sweep(
         If the store takes no more; what is finished stays.
     KeyboardInterrupt
         After Ctrl-C; with a store first the chunks that are being computed are finished and kept (a second Ctrl-C
-        does not wait). SIGTERM does so too, before it ends the process.
+        gives them up). SIGTERM does so too, before it ends the process.
 
     Notes
     -----
@@ -142,21 +143,23 @@ def sweep(
     names = None if keep is None else tuple([keep] if isinstance(keep, str) else keep)
     check_engine(engine)
     check_executor(executor)
-    own = _texts(attributes)
     budget = None if memory is None else _bytes(memory)
-    settings = Settings(_lanes(chunk, store), budget, engine, chosen_devices(devices))
-    plan = make_plan(system, grid, measure, names, int(seed), settings)
-    earlier = None if reuse is None else Earlier(plan, reuse)
-    sink = _sink(plan, {**provenance(plan, measure, int(seed)), **own}, store)
+    used = chosen_devices(devices)
+    with lead_first():
+        settings = Settings(_lanes(chunk, store), budget, engine, used)
+        plan = make_plan(system, grid, measure, names, int(seed), settings)
+        earlier = None if reuse is None else Earlier(plan, reuse)
+        sink = _sink(plan, _with_own(provenance(plan, measure, int(seed)), attributes), store)
     try:
         todo = own_share([region for region in grid.regions(plan.chunk) if not sink.is_done(region)])
         meet("before it computes")  # all have seen what is done
 
-        def job() -> Job:
+        def job() -> bytes:
             there = Settings(math.prod(plan.chunk), settings.budget, engine)
-            return Job(system, grid, measure, names, int(seed), there)
+            return pickled(system, grid, measure, names, int(seed), there)
 
-        _run(plan, sink, todo, earlier, executor, job, progress)
+        results = functools.partial(results_of, plan, executor=executor, job=job)
+        _run(plan, sink, todo, earlier, results, progress)
         meet("after it computed")
     finally:
         sink.close()
@@ -171,58 +174,69 @@ def _lanes(chunk: int | None, store: Any) -> int | None:
     return chunk if chunk is not None or stored is None else math.prod(stored)
 
 
-def _texts(attributes: Mapping[str, str] | None) -> dict[str, str]:
-    found = dict(attributes or {})
-    for name, text in found.items():
+def _with_own(attributes: dict[str, Any], own: Mapping[str, str] | None) -> dict[str, Any]:
+    """Attributes of a data set and those of the caller's."""
+    for name, text in (own or {}).items():
         if not isinstance(name, str) or not isinstance(text, str):
             raise TypeError(f"attributes must be texts by name, got {name!r}: {text!r}")
-    return found
+        if name in (*attributes, MANIFEST, "coordinates"):
+            raise ValueError(f"attributes has {name!r}, which the data set says itself; take another name")
+    return {**attributes, **(own or {})}
 
 
 def _sink(plan: Plan, attributes: dict[str, Any], store: Any) -> Sink:
-    if jax.process_count() > 1 and store is None:
-        raise ValueError("a sweep by several processes needs a store that all of them see: store=...")
     if store is None:
+        if jax.process_count() > 1:
+            raise ValueError("a sweep by several processes needs a store that all of them see: store=...")
         return MemorySink(plan, attributes)
-    if is_lead():
-        sink = ZarrSink(plan, attributes, store)
-        meet("when the store is laid out")
-        return sink
-    meet("when the store is laid out")
-    return ZarrSink(plan, attributes, store, alone=False)
+    if plan.programs.first.calls_back:
+        warnings.warn(
+            "the measure calls Python, of which a store keeps nothing: go on with it by the very same code only",
+            JaxdynWarning,
+            stacklevel=3,
+        )
+    return ZarrSink(plan, attributes, store, alone=is_lead())
 
 
 def _run(
-    plan: Plan,
-    sink: Sink,
-    todo: list[Region],
-    earlier: Earlier | None,
-    executor: Executor | None,
-    job: Callable[[], Job],
-    progress: bool,
+    plan: Plan, sink: Sink, todo: list[Region], earlier: Earlier | None, results_of: Callable[..., Any], progress: bool
 ) -> None:
-    """Compute regions and write them in order, a few in flight."""
+    """Compute regions and write them as they come."""
     from tqdm.auto import tqdm
 
+    own, left = sum(map(_size, todo)), sum(map(_size, todo))
+    total = plan.grid.size if jax.process_count() == 1 else own
     # disable=None: silent where the output is not a terminal.
-    bar = tqdm(total=plan.grid.size, unit="cell", unit_scale=True, disable=None if progress else True)
-    left = sum(map(_size, todo))
-    bar.update(plan.grid.size - left)
+    bar = tqdm(total=total, unit="cell", unit_scale=True, disable=None if progress and is_lead() else True)
+    bar.update(total - left)
     n_failed = 0
-    tasks = ((region, None if earlier is None else earlier.missing(region)) for region in todo)
+
+    def finish(region: Region, results: dict[str, np.ndarray[Any, Any]]) -> None:
+        nonlocal left, n_failed
+        sink.write(region, results)
+        left -= _size(region)
+        n_failed += int((results["status"] != Status.OK).sum())
+        bar.update(_size(region))
+        bar.set_postfix(failed=n_failed, refresh=False)
+
+    def tasks() -> Iterator[Any]:
+        for region in todo:
+            missing = None if earlier is None else earlier.missing(region)
+            if earlier is not None and missing is not None and not missing.any():
+                finish(region, earlier.fill(region, plan.compute(region, missing)))
+            else:
+                yield region, missing
+
     with bar, Stop() if isinstance(sink, ZarrSink) else contextlib.nullcontext() as stop:
-        in_order = results_of(plan, tasks, executor, job, lambda: stop is None or stop.signal is None)
-        with contextlib.closing(in_order):  # ends the threads at once if the disk is full
-            for (region, wanted), results in in_order:
-                if earlier is not None and wanted is not None:
-                    earlier.fill(region, wanted, results)
-                sink.write(region, results)
-                left -= _size(region)
-                n_failed += int((results["status"] != Status.OK).sum())
-                bar.update(_size(region))
-                bar.set_postfix(failed=n_failed, refresh=False)
-    if stop is not None and (left or stop.signal == signal.SIGTERM):
-        stop.go_on(f"{left} of {plan.grid.size} cells are left; the same call goes on from what is in the store")
+        try:
+            with contextlib.closing(results_of(tasks(), go_on=lambda: stop is None or stop.signal is None)) as found:
+                for (region, _), results in found:
+                    finish(region, results if earlier is None else earlier.fill(region, results))
+        except RuntimeError:
+            if stop is None or stop.signal is None:
+                raise  # else the workers of a pool got the signal too, and died of it
+    if stop is not None:
+        stop.act(f"{left} of {own} cells are left; the same call goes on from what is in the store")
 
 
 def _size(region: Region) -> int:

@@ -14,7 +14,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Stop:
     """Context in which the first of these signals is only noted, and a second one does what it always did.
 
-    Only the main thread of a program gets signals; elsewhere this does nothing.
+    Only the main thread of a program gets signals; elsewhere this does nothing. A signal that the program ignores, as
+    under nohup, stays ignored.
     """
 
     def __init__(self) -> None:
@@ -23,7 +24,10 @@ class Stop:
 
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            handlers = {number: signal.getsignal(number) for number in SIGNALS}
+            self._before = {number: h for number, h in handlers.items() if h not in (None, signal.SIG_IGN)}
+            for number in self._before:
+                signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -38,9 +42,10 @@ class Stop:
             signal.signal(number, handler)
         self._before = {}
 
-    def go_on(self, said: str) -> None:
-        """Do what the signal asks for, now that everything is saved: KeyboardInterrupt with a message, or the end."""
+    def act(self, said: str) -> None:
+        """Do what the signal asks for, if there was one: KeyboardInterrupt with a message, or the end."""
         if self.signal == signal.SIGINT:
             raise KeyboardInterrupt(said)
         if self.signal is not None:
             os.kill(os.getpid(), self.signal)
+            raise SystemExit(128 + self.signal)  # the program's own handler let it live

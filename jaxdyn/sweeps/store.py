@@ -22,6 +22,9 @@ from jaxdyn.sweeps.layout import check_same_sweep, create, manifest
 from jaxdyn.sweeps.lock import StoreLock
 from jaxdyn.sweeps.plan import Plan
 
+DAMAGE = (FileNotFoundError, ValueError, RuntimeError)
+"""What reading a chunk raises that was lost, cut short or changed; not what a machine in need raises."""
+
 __all__ = ["MemorySink", "Sink", "ZarrSink", "open_store"]
 
 
@@ -87,7 +90,7 @@ class MemorySink:
 
 
 class ZarrSink:
-    """Results in a zarr store on disk, which a later call resumes; of all processes only one writes to it."""
+    """Results in a zarr store on disk, which a later call resumes; only one sweep at a time writes to it."""
 
     def __init__(
         self, plan: Plan, attributes: dict[str, Any], path: str | os.PathLike[str], *, alone: bool = True
@@ -143,10 +146,10 @@ class ZarrSink:
             if not self._file("status", region).exists():
                 continue
             try:
-                values = {layout.name: self._read(layout.name, region) for layout in self.plan.layouts}
+                values = {a.name: self._read(a.name, region) for a in self.plan.layouts if 0 not in a.shape}
                 if (values["status"] != Status.NOT_RUN).all():
                     done.add(_name(region))
-            except Exception:  # whatever it is, the chunk is no good: lost, cut short, other bytes
+            except DAMAGE:
                 damaged += 1
         if damaged:
             warnings.warn(
@@ -217,17 +220,10 @@ def _told(path: Path) -> Iterator[None]:
         }.get(error.errno or 0, "mend that")
         raise OSError(
             error.errno,
-            f"{error.strerror or error}: {path} takes no more, finished chunks are kept there; "
+            f"{error.strerror or error}: {path} takes no more, what is finished is kept there; "
             f"{remedy}, and the same call goes on",
         ) from error
 
 
 def _name(region: Region) -> tuple[int, ...]:
     return tuple(r.start for r in region)
-
-    def dataset(self) -> Any:
-        """xarray.Dataset that reads from the store when values are asked for."""
-        import xarray
-
-        dataset = xarray.open_zarr(self.path, chunks=None, consolidated=True)
-        return dataset[[*(layout.name for layout in self.plan.layouts), *dataset.coords]]  # in the measure's order

@@ -37,7 +37,7 @@ def devices(folder):
     assert len(jax.local_devices()) == 8
     for n in (1, 2, 8):
         for chunk in (7, 24, 65):
-            found = swept(chunk=chunk, devices=jax.local_devices()[:n])
+            found = swept(chunk=chunk, devices=jax.local_devices()[-n:])
             np.savez(f"{folder}/{n}_{chunk}.npz", **arrays(found))
     np.savez(f"{folder}/all.npz", **arrays(swept()))
     store = f"{folder}/store"
@@ -45,7 +45,28 @@ def devices(folder):
     import zarr
 
     zarr.open_group(store)["status"][:8] = jaxdyn.Status.NOT_RUN
-    np.savez(f"{folder}/resumed.npz", **arrays(swept(store, devices=jax.local_devices()[:1])))
+    np.savez(f"{folder}/resumed.npz", **arrays(swept(store, devices=jax.local_devices()[3:4])))
+    short_of_memory()
+
+
+def short_of_memory():
+    """Eight devices of which none has room for a cell: an error, not a search without end."""
+    from jaxdyn.sweeps.program import Program, Programs
+
+    init = Programs.__init__
+
+    def failing(leaves):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    def limited(program):
+        return Program(failing, program.digest, program.n_workers, program.lanes)
+
+    Programs.__init__ = lambda self, first, make: init(self, limited(first), lambda n: limited(make(n)))
+    try:
+        swept(chunk=32)
+    except jax.errors.JaxRuntimeError:
+        return
+    raise AssertionError("no error")
 
 
 def joined(folder, index, port):

@@ -14,6 +14,7 @@ import pytest
 import jaxdyn
 from jaxdyn.sweeps import layout
 from jaxdyn.sweeps import plan as plans
+from jaxdyn.sweeps import program as programs
 from jaxdyn.sweeps import store as stores
 
 OVER = {"a": np.linspace(0.5, 1.4, 6), "b": [0.1, 0.2, 0.3]}
@@ -112,5 +113,5 @@ def signalled(path, n_chunks, number):
             os.kill(os.getpid(), number)
 
     stores.ZarrSink.write, plans.Plan.compute = counting, slow
-    plans.Plan.compute = slow
+    programs.n_workers = lambda: 2
     swept(path)

@@ -7,6 +7,7 @@ import pathlib
 import socket
 import subprocess
 import sys
+import threading
 import warnings
 
 import elsewhere
@@ -16,6 +17,7 @@ import pytest
 from elsewhere import arrays, swept
 
 import jaxdyn
+from jaxdyn.sweeps import workers
 
 HERE = pathlib.Path(__file__).parent
 
@@ -91,10 +93,7 @@ def test_worker_processes(tmp_path, expected, monkeypatch):
 
 
 def test_what_cannot_be_sent_is_told(monkeypatch):
-    class Stuck(concurrent.futures.ProcessPoolExecutor):
-        pass
-
-    lock = __import__("threading").Lock()
+    lock = threading.Lock()
 
     def measure(s):
         assert lock
@@ -108,16 +107,38 @@ def test_what_cannot_be_sent_is_told(monkeypatch):
 
 def deadly(path, executor):
     """The sweep whose measure kills a worker once."""
-    return jaxdyn.sweep(
-        elsewhere.slow_walk,
-        jaxdyn.models.fitzhugh_nagumo(),
-        elsewhere.OVER,
-        store=path,
-        seed=4,
-        chunk=5,
-        executor=executor,
-        progress=False,
-    )
+    with pytest.warns(jaxdyn.JaxdynWarning, match="the measure calls Python"):
+        return jaxdyn.sweep(
+            elsewhere.slow_walk,
+            jaxdyn.models.fitzhugh_nagumo(),
+            elsewhere.OVER,
+            store=path,
+            seed=4,
+            chunk=5,
+            executor=executor,
+            progress=False,
+        )
+
+
+def test_an_executor_of_workers_that_join_later_gets_more(expected):
+    """As a Dask client whose cluster grows; it never waits for a place that does not come."""
+
+    class Client:
+        asked = 0
+
+        def nthreads(self):
+            self.asked += 1
+            return {f"worker{i}": 2 for i in range(min(self.asked // 2, 3))}
+
+    class Growing(concurrent.futures.ThreadPoolExecutor):
+        pass
+
+    with Growing(2) as pool:
+        pool._client = Client()
+        assert workers._places(pool) == workers.IN_FLIGHT
+        assert workers._places(pool) == 4
+        assert_equal(arrays(swept(executor=pool, chunk=5)), expected)
+        assert workers._places(pool) == 12
 
 
 def test_a_worker_of_a_pool_that_dies_ends_the_sweep_which_then_goes_on(tmp_path, expected, monkeypatch):

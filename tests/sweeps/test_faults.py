@@ -16,7 +16,7 @@ from stored import N_CHUNKS, RUN, assert_same, swept
 
 import jaxdyn
 from jaxdyn import JaxdynWarning
-from jaxdyn.sweeps import lock, workers
+from jaxdyn.sweeps import lock
 from jaxdyn.sweeps import store as stores
 
 
@@ -127,6 +127,41 @@ def test_a_signal_ends_between_chunks(tmp_path, computed, number):
     assert_same(swept(path), swept())
 
 
+def on_its_second_chunk(monkeypatch, number):
+    write, written = stores.ZarrSink.write, []
+
+    def counting(self, region, results):
+        write(self, region, results)
+        written.append(region)
+        if len(written) == 2:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(stores.ZarrSink, "write", counting)
+
+
+def test_an_ignored_signal_stays_ignored(tmp_path, monkeypatch):
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        on_its_second_chunk(monkeypatch, signal.SIGTERM)
+        assert_same(swept(tmp_path / "s"), swept())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_sweep_that_a_handled_signal_ended_does_not_return(tmp_path, monkeypatch):
+    got = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: got.append(number))
+    try:
+        with monkeypatch.context() as patch:
+            on_its_second_chunk(patch, signal.SIGTERM)
+            with pytest.raises(SystemExit):
+                swept(tmp_path / "s")
+        assert got == [signal.SIGTERM]
+        assert_same(swept(tmp_path / "s"), swept())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_handlers_of_signals_are_restored(tmp_path):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     swept(tmp_path / "s")
@@ -145,7 +180,7 @@ def test_a_full_disk_loses_nothing(tmp_path, computed, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(pathlib.Path, "replace", full)
         with pytest.raises(
-            OSError, match=r"No space left on device: .*finished chunks are kept there; free some space"
+            OSError, match=r"No space left on device: .*what is finished is kept there; free some space"
         ):
             swept(path)
     done = int((jaxdyn.open(path)["status"] != jaxdyn.Status.NOT_RUN).sum()) // 3
@@ -161,7 +196,7 @@ def test_a_really_full_disk(tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", small], check=False).returncode:
         pytest.skip("no right to mount a small disk")
     try:
-        with pytest.raises(OSError, match=r"No space left on device: .*finished chunks are kept there"):
+        with pytest.raises(OSError, match=r"No space left on device: .*what is finished is kept there"):
             swept(small / "s", measure=lambda s: jnp.sin(s.params["a"] * jnp.arange(20_000.0)))
         assert int((jaxdyn.open(small / "s")["status"] != jaxdyn.Status.NOT_RUN).sum()) >= 3
     finally:
@@ -248,11 +283,46 @@ def test_results_of_every_kind_are_stored(tmp_path, measure, kind):
     assert_same(found, expected)
 
 
+def test_an_axis_without_entries_has_no_chunks_to_lose(tmp_path, computed):
+    def nothing(s):
+        return {"none": jnp.zeros((0,)), "one": s.params["a"]}
+
+    swept(tmp_path / "s", measure=nothing)
+    computed.clear()
+    assert swept(tmp_path / "s", measure=nothing)["none"].shape == (6, 3, 0)
+    assert not computed
+
+
+def test_a_default_of_what_is_swept_decides_nothing(tmp_path, computed):
+    expected = swept(tmp_path / "s").load()
+    computed.clear()
+    again = swept(tmp_path / "s", system=jaxdyn.models.henon(a=0.7, b=0.1))
+    np.testing.assert_array_equal(again["x"], expected["x"])
+    assert not computed
+
+
+def test_another_engine_is_told_from_another_measure(tmp_path):
+    swept(tmp_path / "s")
+    with pytest.raises(ValueError, match=r"differs in: engine; give another path"):
+        swept(tmp_path / "s", engine=jaxdyn.Vmap())
+
+
+def test_a_measure_that_calls_python_is_warned_of(tmp_path):
+    def measure(s):
+        return jax.pure_callback(np.sin, jax.ShapeDtypeStruct((), np.float32), s.params["a"], vmap_method="sequential")
+
+    with pytest.warns(JaxdynWarning, match="calls Python, of which a store keeps nothing"):
+        swept(tmp_path / "s", measure=measure)
+
+
 def test_attributes_are_kept(tmp_path):
     found = swept(tmp_path / "s", attributes={"project": "neurons"})
     assert jaxdyn.open(tmp_path / "s").attrs["project"] == found.attrs["project"] == "neurons"
     with pytest.raises(TypeError, match="attributes must be texts by name, got 'n': 3"):
         swept(attributes={"n": 3})
+    for name in ("system", "jaxdyn_sweep", "coordinates"):
+        with pytest.raises(ValueError, match=f"attributes has '{name}', which the data set says itself"):
+            swept(attributes={name: "mine"})
 
 
 def test_opening_what_is_no_store(tmp_path):
@@ -283,4 +353,3 @@ def test_a_run_of_a_store_tells_its_errors(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         swept(tmp_path / "s", measure=RUN)
     assert not lock.is_locked(tmp_path / "s")
-    assert workers.IN_FLIGHT > 1

@@ -72,7 +72,19 @@ def test_what_cannot_be_reused_is_told(tmp_path):
     ]:
         with pytest.raises(ValueError, match=said):
             swept(reuse=path, **options)
+    with pytest.raises(ValueError, match="differs in: engine"):
+        swept(reuse=path, engine=jaxdyn.Vmap())
     with pytest.raises(ValueError, match="reuse is for measures without a `key`"):
         swept(reuse=path, measure=draw)
     with pytest.raises(ValueError, match="is not a sweep's store"):
         swept(reuse=tmp_path / "none")
+
+
+def test_damaged_cells_are_computed(tmp_path, cells):
+    swept(tmp_path / "small")
+    file = sorted(p for p in (tmp_path / "small" / "x" / "c").rglob("*") if p.is_file())[0]
+    file.write_bytes(file.read_bytes()[:-3])
+    cells.clear()
+    with pytest.warns(jaxdyn.JaxdynWarning, match="is damaged; its cells there are computed"):
+        found = swept(over=LARGER, reuse=tmp_path / "small", chunk=10)
+    assert_same(found, swept(over=LARGER))
