@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from jaxdyn._cli_lines import lines_of
-from jaxdyn._cli_measures import OPTIONS
 from jaxdyn._cli_modules import is_own
 from jaxdyn._cli_request import SETTINGS, Range, Request
 from jaxdyn.about import unknown_name
@@ -28,7 +27,6 @@ class SweepFile:
 
     def __init__(self, text: str, label: str, directory: Path) -> None:
         self.text, self.label, self.directory = text, label, directory
-        self._lines: dict[tuple[Any, ...], int] = {}
         self._data = _parsed(text, label)
         self._lines = lines_of(text)
         self._checked = self._check()
@@ -251,4 +249,3 @@ _MEASURE_OPTIONS: Mapping[str, Check] = {
     "exponents": _whole(1),
     "every": _whole(1),
 }
-assert set(_MEASURE_OPTIONS) == {name for names in OPTIONS.values() for name in names}

@@ -10,7 +10,17 @@ from jax.extend.core import Literal
 from jaxdyn.engine.components import ELEMENTWISE, MOVED, RULES, positions
 from jaxdyn.engine.dense import DENSE
 
-__all__ = ["Census", "calls_back", "census", "in_parts", "is_elementwise", "is_interpreted", "results_vary", "varying"]
+__all__ = [
+    "Census",
+    "calls_back",
+    "census",
+    "in_parts",
+    "is_elementwise",
+    "is_interpreted",
+    "needed",
+    "results_vary",
+    "varying",
+]
 
 # Products that one small matrix product may be taken apart into.
 MOST_PRODUCTS = 1024
@@ -29,6 +39,16 @@ def is_elementwise(equation: Any) -> bool:
     """Whether an equation acts on each number by itself; the bits of one may become several numbers."""
     name, shapes = equation.primitive.name, [v.aval.shape for v in (*equation.invars, *equation.outvars)]
     return name in ELEMENTWISE and (name != "bitcast_convert_type" or len(set(shapes)) == 1)
+
+
+def needed(jaxpr: Any) -> list[Any]:
+    """Equations that a result or an effect needs. XLA:CPU ends the process over others in a loop's test (jax 0.10)."""
+    wanted, found = {v for v in jaxpr.outvars if not isinstance(v, Literal)}, []
+    for equation in reversed(jaxpr.eqns):
+        if equation.effects or not wanted.isdisjoint(equation.outvars):
+            found.append(equation)
+            wanted.update(v for v in equation.invars if not isinstance(v, Literal))
+    return found[::-1]
 
 
 def calls_back(jaxpr: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from jax.experimental.xla_metadata import set_xla_metadata
 from jax.extend.core import Literal
 
-from jaxdyn.engine.census import in_parts, is_elementwise, is_interpreted
+from jaxdyn.engine.census import in_parts, is_elementwise, is_interpreted, needed
 from jaxdyn.engine.components import ELEMENTWISE, MOVED, RULES, elementwise, moved
 from jaxdyn.engine.control import CONTROL, ONE_FUNCTION
 from jaxdyn.engine.dense import DENSE, fallback, whole_elementwise
@@ -48,7 +48,7 @@ class Interpreter:
                 return Value.shared(self.lanes, np.asarray(variable.val, aval.dtype))
             return values[variable]
 
-        for equation in jaxpr.eqns:
+        for equation in needed(jaxpr):
             results = self._equation(equation, [read(v) for v in equation.invars])
             values.update(zip(equation.outvars, results, strict=True))
         return [read(v) for v in jaxpr.outvars]

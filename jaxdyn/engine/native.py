@@ -2,9 +2,9 @@
 
 XLA:CPU keeps the numbers of a loop in memory between its fusions; here they stay in vector registers, for a block of
 several vectors of lanes, from the first iteration to the last. Each outermost loop (`kernels.py`) is written down as a
-C program (`native_code.py`, `native_functions.py`) on GCC's vector extension, which clang shares, and compiled
-(`native_compiler.py`); XLA's interface for foreign functions hands over the arrays. Where there is no compiler, or a
-loop holds what has no text, XLA does it.
+C program (`native_code.py`, `native_blocks.py`, `native_functions.py`) on GCC's vector extension, which clang shares,
+and compiled (`native_compiler.py`); XLA's interface for foreign functions hands over the arrays. Where there is no
+compiler, or a loop holds what has no text, XLA does it.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from jaxdyn.engine.census import calls_back
 from jaxdyn.engine.cores import n_cores
 from jaxdyn.engine.engines import NATIVE_COMPONENTS, VECTOR, Native, Vmap, Xla
 from jaxdyn.engine.kernels import Loop, Unsupported, run_with_kernels, warn_once
-from jaxdyn.engine.native_code import MOST_STATEMENTS, program
+from jaxdyn.engine.native_blocks import MOST_STATEMENTS, program
 from jaxdyn.engine.values import Value
 
 __all__ = ["instead_of", "run_native", "why_not"]

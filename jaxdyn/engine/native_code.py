@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jax.extend.core import DropVar, Literal
 
+from jaxdyn.engine.census import needed
 from jaxdyn.engine.control import opened
 from jaxdyn.engine.engines import VECTOR
 from jaxdyn.engine.kernels import CALLS, Loop, Unsupported
@@ -15,7 +16,7 @@ from jaxdyn.engine.native_order import mean_alive, written_out
 from jaxdyn.engine.native_terms import Stream, Term, c_type, common_factor, folded, literal, multiple, spread
 from jaxdyn.engine.native_text import DRIVER, PRELUDE
 
-__all__ = ["MOST_STATEMENTS", "program"]
+__all__ = ["Writer"]
 
 # Iterations that a loop which ends by a test is taken to have.
 TYPICAL = 1000
@@ -24,23 +25,7 @@ TYPICAL = 1000
 LITTLE = 20_000_000
 
 
-# Vectors of lanes that go through a loop together hide the latency of each other's arithmetic; more than fit the
-# registers only wait for memory. Most statements of a loop for each number of vectors, as measured; and most numbers
-# alive at a time for more than one.
-MOST_STATEMENTS = {4: 200, 2: 800}
-MOST_ALIVE = 40
-
-
-def program(loop: Loop, vectors: int | None, most: int) -> str:
-    """The C program of a loop, for blocks of some vectors, at most `most` if it may choose; raises `Unsupported`."""
-    writer = _Writer(loop, vectors or 1)
-    text = writer.program()
-    if vectors is None and (groups := min(writer.best_groups(), most)) > 1:
-        return _Writer(loop, groups).program()
-    return text
-
-
-class _Writer:
+class Writer:
     """The walk over equations that writes them down.
 
     Those of vectors are kept until all of a straight piece are known, then written out for each vector of the block.
@@ -60,6 +45,7 @@ class _Writer:
     # Text ------------------------------------------------------------------------------------------------------------
 
     def name(self) -> str:
+        """A name that nothing has yet."""
         self.count += 1
         return f"x{self.count}"
 
@@ -91,6 +77,7 @@ class _Writer:
         return f"{buffer} + ((long)({row}) * n + at + @ * W) * {size}"
 
     def loaded(self, buffer: str, dtype: Any, vector: bool, row: str = "0") -> Term:
+        """A row of a buffer, read."""
         place = self.place(buffer, dtype, vector, row)
         if np.dtype(dtype) == np.bool_ and vector:
             text = f"MASK(LOAD(vu8, {place}) != 0)"
@@ -99,6 +86,7 @@ class _Writer:
         return self.declared(Term(text, np.dtype(dtype), vector))
 
     def store(self, buffer: str, term: Term, vector: bool, row: str = "0") -> None:
+        """A row of a buffer, written."""
         place = self.place(buffer, term.dtype, vector, row)
         text, kind = spread(term) if vector else term.text, c_type(term.dtype, vector)
         if term.dtype == np.bool_ and vector:
@@ -107,13 +95,8 @@ class _Writer:
 
     # The program -----------------------------------------------------------------------------------------------------
 
-    def best_groups(self) -> int:
-        """Number of vectors of a block, from the program for one."""
-        if self.alive[1] > MOST_ALIVE:
-            return 1
-        return next((groups for groups, most in MOST_STATEMENTS.items() if len(self.lines) <= most), 1)
-
     def program(self) -> str:
+        """The whole program."""
         loop, outs = self.loop, self.loop.jaxpr.outvars
         values: dict[Any, Any] = {v: self.known(array) for v, array in loop.known.items()}
         for i, v in enumerate(loop.inputs):
@@ -134,6 +117,7 @@ class _Writer:
         return self.text()
 
     def text(self) -> str:
+        """The lines and what belongs around them."""
         inputs, outputs = ([v.aval for v in vs] for vs in (self.loop.inputs, self.loop.jaxpr.outvars))
         where = [("args.args", i) for i, a in enumerate(inputs) if self.of_lanes(a)]
         where += [("rets.rets", i) for i, a in enumerate(outputs) if self.of_lanes(a)]
@@ -153,6 +137,7 @@ class _Writer:
         return "\n".join([*head, *body, DRIVER])
 
     def of_lanes(self, aval: Any) -> bool:
+        """Whether an array's last axis is that of the lanes."""
         return bool(aval.shape) and aval.shape[-1] == self.loop.lanes
 
     def varies(self, aval: Any, axes: int = 0) -> bool:
@@ -160,9 +145,11 @@ class _Writer:
         return len(aval.shape) == 1 + axes and self.of_lanes(aval)
 
     def streams(self, aval: Any) -> bool:
+        """Whether an array is one of all iterations."""
         return aval.shape not in ((), (self.loop.lanes,))
 
     def known(self, array: Any) -> Any:
+        """A number that is known while tracing."""
         if array.shape:
             raise Unsupported(f"a table of shape {array.shape} within a loop")
         return literal(array, array.dtype)
@@ -186,12 +173,13 @@ class _Writer:
             aval: Any = v.aval
             return literal(v.val, aval.dtype) if isinstance(v, Literal) else values[v]
 
-        for equation in jaxpr.eqns:
+        for equation in needed(jaxpr):
             results = self.equation(equation, [read(v) for v in equation.invars])
             values.update(zip(equation.outvars, results, strict=True))
         return [read(v) for v in jaxpr.outvars]
 
     def equation(self, equation: Any, operands: list[Any]) -> list[Any]:
+        """Results of one equation."""
         name, params = equation.primitive.name, equation.params
         if name in CALLS:
             inner = params.get("jaxpr") or params["call_jaxpr"]
@@ -255,6 +243,7 @@ class _Writer:
             self.write(f"{variable.text} = {text};", variable.vector)
 
     def scan(self, equation: Any, operands: list[Any]) -> list[Any]:
+        """A loop of so many iterations."""
         params = equation.params
         n_consts, n_carry, length = params["num_consts"], params["num_carry"], params["length"]
         jaxpr, inner = opened(params["jaxpr"])
@@ -281,6 +270,7 @@ class _Writer:
         return [*carry, *targets]
 
     def loop_while(self, equation: Any, operands: list[Any]) -> list[Any]:
+        """A loop that ends by a test."""
         params = equation.params
         n_test, n_body = params["cond_nconsts"], params["body_nconsts"]
         for_test, for_body, start = operands[:n_test], operands[n_test : n_test + n_body], operands[n_test + n_body :]
@@ -300,6 +290,7 @@ class _Writer:
         return list(carry)
 
     def cond(self, equation: Any, operands: list[Any]) -> list[Any]:
+        """Branches that all lanes take together."""
         branches = equation.params["branches"]
         index, rest = operands[0], operands[1:]
         if index.vector:

@@ -12,13 +12,13 @@ __all__ = ["mean_alive", "written_out"]
 NAME = re.compile(r"x\d+_@")
 DECLARED = re.compile(r"const \w+ (x\d+_@) =")
 
-MOST_ALIVE = 42
+ALIVE_TOGETHER = 42
 """Numbers kept at a time up to which several vectors in turn are faster, as measured; 512-bit registers are 32."""
 
 
 def written_out(lines: Sequence[str], groups: int) -> list[str]:
     """A straight piece for each vector of a block, as many in turn as the registers hold."""
-    together = next((t for t in (4, 2) if t <= groups and t * mean_alive(lines) <= MOST_ALIVE), 1)
+    together = next((t for t in (4, 2) if t <= groups and t * mean_alive(lines) <= ALIVE_TOGETHER), 1)
     return [
         line.replace("@", str(vector))
         for first in range(0, groups, together)

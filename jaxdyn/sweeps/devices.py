@@ -20,7 +20,7 @@ def chosen_devices(devices: Sequence[Any] | None) -> tuple[Any, ...]:
         pinned = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
         local = [] if pinned is not None else jax.local_devices()
         return tuple(local) if len(local) > 1 else ()
-    found = tuple(devices)
+    found = tuple(devices) if isinstance(devices, Sequence) else ()
     if not found or not set(found) <= set(jax.local_devices(backend=getattr(found[0], "platform", None))):
         raise TypeError(f"devices must be some of jax.local_devices(), got {devices!r}; leave it out for all of them")
     if len(set(found)) < len(found):

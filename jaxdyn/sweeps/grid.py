@@ -95,6 +95,8 @@ def make_grid(system: System, over: Mapping[Any, Any]) -> Grid:
         arrays = given if isinstance(key, tuple) else (given,)
         if not hasattr(arrays, "__len__") or len(targets) != len(arrays):
             raise ValueError(f"zipped axis {key} needs {len(targets)} arrays of values, got shape {np.shape(arrays)}")
+        if len(set(targets)) < len(targets):
+            raise ValueError(f"each name can be swept once, got {list(targets)}")
         values = {target: _values(system, target, array) for target, array in zip(targets, arrays, strict=True)}
         if len({len(array) for array in values.values()}) != 1:
             lengths = {target: len(array) for target, array in values.items()}

@@ -6,12 +6,42 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxdyn.sweeps.labels import coordinates, variable_attributes
 from jaxdyn.sweeps.plan import CELL, PROGRAM, Plan
 
-__all__ = ["MANIFEST", "check_same_sweep", "create", "manifest", "stored_chunk"]
+__all__ = [
+    "ALL_CHUNKS",
+    "DAMAGE",
+    "MANIFEST",
+    "check_same_sweep",
+    "create",
+    "manifest",
+    "mend_coordinates",
+    "place_of",
+    "stored_chunk",
+    "whole_values",
+]
+
+DAMAGE = (FileNotFoundError, ValueError, RuntimeError)
+"""What reading a chunk raises that was lost, cut short or changed; not what a machine in need raises."""
 
 MANIFEST = "jaxdyn_sweep"
+
+ALL_CHUNKS = {"array.write_empty_chunks": True}
+"""Chunks of fill values are written too: one that is missing was lost."""
+
+
+def place_of(store: Any) -> Path:
+    """Path of a store on this machine, as it was given."""
+    try:
+        text = os.fspath(store)
+    except TypeError:
+        raise TypeError(f"a store is the path of a directory, got {store!r}") from None
+    if not isinstance(text, str) or not text or "://" in text or "\0" in text:
+        raise ValueError(f"a store is the path of a directory on this machine, got {text!r}")
+    return Path(text).expanduser()
 
 
 def stored_chunk(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
@@ -30,11 +60,17 @@ def create(path: Path, plan: Plan, attributes: dict[str, Any]) -> Any:
     group = zarr.open_group(path, mode="a", zarr_format=3, attributes={MANIFEST: "{}"}, use_consolidated=False)
     _clear(path, group)
     for name, (dims, values, attrs) in coordinates(plan).items():
-        dtype = str if values.dtype == object else values.dtype
         array = group.create_array(
-            name, shape=values.shape, dtype=dtype, chunks=values.shape or "auto", dimension_names=dims, attributes=attrs
+            name,
+            shape=values.shape,
+            dtype=str if values.dtype == object else values.dtype,
+            chunks=values.shape or "auto",
+            dimension_names=dims,
+            attributes=attrs,
+            compressors=[ZstdCodec(level=1, checksum=True)],
         )
-        array[...] = values
+        with zarr.config.set(ALL_CHUNKS):
+            array[...] = values
     for layout in plan.layouts:
         group.create_array(
             layout.name,
@@ -52,6 +88,41 @@ def create(path: Path, plan: Plan, attributes: dict[str, Any]) -> Any:
         group = zarr.consolidate_metadata(group.store, zarr_format=3)
     group.attrs.put({**attributes, "coordinates": " ".join(names), MANIFEST: json.dumps(plan.fingerprint)})
     return group
+
+
+def mend_coordinates(group: Any, plan: Plan) -> bool:
+    """Write again the coordinates that a store lost or changed; whether there were any."""
+    import zarr
+
+    mended = False
+    for name, (_, values, _) in coordinates(plan).items():
+        try:
+            array = group[name]
+            intact = array.nchunks_initialized == array.nchunks and _equal(np.asarray(array[...]), values)
+        except DAMAGE:
+            intact = False
+        if not intact:
+            mended = True
+            with zarr.config.set(ALL_CHUNKS):
+                group[name][...] = values
+    return mended
+
+
+def _equal(found: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> bool:
+    if values.dtype == object:
+        return bool(found.tolist() == values.tolist())
+    return found.dtype == values.dtype and found.tobytes() == np.ascontiguousarray(values).tobytes()
+
+
+def whole_values(group: Any, name: str, path: Any) -> np.ndarray[Any, Any]:
+    """Values of a coordinate, or an error if the store lost or changed them."""
+    try:
+        array = group[name]
+        if array.nchunks_initialized == array.nchunks:
+            return np.asarray(array[...])
+    except DAMAGE:
+        pass
+    raise ValueError(f"{path} has lost its values of {name}; run its own sweep again, which writes them anew")
 
 
 def _clear(path: Path, group: Any) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -226,6 +227,8 @@ def _unique_dims(
 def _check_names(grid: Grid, layouts: tuple[Layout, ...], coordinates: dict[str, Any]) -> None:
     """Refuse a data set in which one name would mean two things."""
     results = {layout.name for layout in layouts}
+    if wrong := [name for name in results if not re.fullmatch(r"[\w-]+", name)]:
+        raise ValueError(f"a result's name is made of letters, digits and underscores, got {wrong[0]!r}; rename it")
     axes = {*coordinates, *(dim for layout in layouts for dim in layout.dims)}
     for name in sorted((grid.names & (results | axes)) | (results & axes)):
         raise ValueError(

@@ -166,7 +166,8 @@ def _cut_short(path: Path) -> str:
 def _status(path: Path, group: Any) -> Any:
     try:
         status = group["status"]
-        assert status.dtype == np.int8 and status.ndim
+        if status.dtype != np.int8 or not status.ndim:
+            raise TypeError(status.dtype)
     except Exception as error:
         raise ValueError(
             f"{path} is damaged: its array 'status' cannot be opened ({type(error).__name__}); "

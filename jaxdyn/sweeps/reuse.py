@@ -4,16 +4,14 @@ import functools
 import math
 import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.sweeps.grid import Region
-from jaxdyn.sweeps.layout import manifest
+from jaxdyn.sweeps.layout import DAMAGE, manifest, place_of, whole_values
 from jaxdyn.sweeps.plan import CELL, Plan
-from jaxdyn.sweeps.store import DAMAGE
 
 __all__ = ["Earlier"]
 
@@ -28,15 +26,15 @@ class Earlier:
     def __init__(self, plan: Plan, path: str | os.PathLike[str]) -> None:
         import zarr
 
-        self.plan, self.path = plan, path
+        self.plan, self.path = plan, place_of(path)
         if plan.takes_key:
             raise ValueError("reuse is for measures without a `key`: the random key of a cell follows from its number")
-        stored = manifest(Path(path))
+        stored = manifest(self.path)
         if not stored:
-            raise ValueError(f"reuse={str(path)!r} is not a sweep's store")
+            raise ValueError(f"there is no sweep's store at reuse={str(path)!r}; give the path of an earlier one")
         asked = plan.fingerprint
         different = [part for part in SAME if stored.get(part) != asked[part]]
-        self.group: Any = zarr.open_group(path, mode="r")
+        self.group: Any = zarr.open_group(self.path, mode="r")
         dims = tuple(self.group["status"].metadata.dimension_names)
         if dims != plan.grid.dims:
             different.append(f"what is swept ({', '.join(dims)} there, {', '.join(plan.grid.dims)} here)")
@@ -80,7 +78,7 @@ class Earlier:
         targets = [target if values.ndim == 1 else f"{target}_value" for target, values in axis.values.items()]
         if any(target not in self.group for target in targets):
             raise ValueError(f"the store has no values of {', '.join(targets)}; it swept something else")
-        there = _rows([np.asarray(self.group[target][...]) for target in targets])
+        there = _rows([whole_values(self.group, target, self.path) for target in targets])
         place = {row: j for j, row in enumerate(there)}
         return np.array([place.get(row, -1) for row in _rows(list(axis.values.values()))])
 

@@ -18,7 +18,7 @@ from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.sweeps.devices import chosen_devices
 from jaxdyn.sweeps.grid import Region, make_grid
 from jaxdyn.sweeps.labels import provenance
-from jaxdyn.sweeps.layout import MANIFEST, stored_chunk
+from jaxdyn.sweeps.layout import MANIFEST, place_of, stored_chunk
 from jaxdyn.sweeps.plan import Plan, make_plan
 from jaxdyn.sweeps.processes import is_lead, lead_first, meet, own_share
 from jaxdyn.sweeps.program import Settings
@@ -95,7 +95,8 @@ def sweep(
         come from importable modules, or `cloudpickle` is installed (it comes with Dask).
     reuse
         Store of an earlier sweep of the same measure, system and parameters over another grid: its finished cells
-        whose swept values are equal to the last bit are copied. Not for measures with a `key`.
+        whose swept values are equal to the last bit are copied. `keep` must be equal too. Not for measures with a
+        `key`.
     attributes
         Texts of your own, by name, to keep with the data set; a store keeps those that it was begun with.
     progress
@@ -143,6 +144,7 @@ def sweep(
     names = None if keep is None else tuple([keep] if isinstance(keep, str) else keep)
     check_engine(engine)
     check_executor(executor)
+    store = None if store is None else place_of(store)
     budget = None if memory is None else _bytes(memory)
     used = chosen_devices(devices)
     with lead_first():

@@ -18,12 +18,18 @@ import numpy as np
 from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.sweeps.grid import Region
 from jaxdyn.sweeps.labels import coordinates, variable_attributes
-from jaxdyn.sweeps.layout import check_same_sweep, create, manifest
+from jaxdyn.sweeps.layout import (
+    ALL_CHUNKS,
+    DAMAGE,
+    check_same_sweep,
+    create,
+    manifest,
+    mend_coordinates,
+    place_of,
+    whole_values,
+)
 from jaxdyn.sweeps.lock import StoreLock
 from jaxdyn.sweeps.plan import Plan
-
-DAMAGE = (FileNotFoundError, ValueError, RuntimeError)
-"""What reading a chunk raises that was lost, cut short or changed; not what a machine in need raises."""
 
 __all__ = ["MemorySink", "Sink", "ZarrSink", "open_store"]
 
@@ -122,8 +128,7 @@ class ZarrSink:
         """Publish the chunk; its status last."""
         import zarr
 
-        # Chunks of fill values are written too: one that is missing was lost.
-        with _told(self.path), zarr.config.set({"array.write_empty_chunks": True}):
+        with _told(self.path), zarr.config.set(ALL_CHUNKS):
             for name in sorted(results, key=lambda n: n == "status"):
                 self.group[name][region] = results[name]  # type: ignore[index]
 
@@ -142,6 +147,8 @@ class ZarrSink:
         for unpublished in self.path.rglob("*.partial") if self._lock is not None else ():
             unpublished.unlink()
         done, damaged = set(), 0
+        if self._lock is not None and mend_coordinates(self.group, self.plan):
+            warnings.warn(f"{self.path} had lost values of what is swept; they are there again", JaxdynWarning, 2)
         for region in self.plan.grid.regions(self.plan.chunk):
             if not self._file("status", region).exists():
                 continue
@@ -193,13 +200,20 @@ def open_store(path: str | os.PathLike[str]) -> Any:
     >>> cells = jaxdyn.open("currents.zarr")  # doctest: +SKIP
     """
     import xarray
+    import zarr
 
-    if not Path(path).exists():
+    path = place_of(path)
+    if not path.exists():
         raise FileNotFoundError(f"there is no store at {path}")
-    if not manifest(Path(path)):
+    if not manifest(path):
         raise ValueError(
             f"{path} is not a sweep's store, or its layout was cut short; run the sweep again to lay it out"
         )
+    group = zarr.open_group(path, mode="r")
+    dims: Any = group["status"].metadata
+    for name in {*dims.dimension_names, *str(group.attrs.get("coordinates", "")).split()}:
+        if name in group:
+            whole_values(group, name, path)
     return xarray.open_zarr(path, chunks=None, consolidated=True)
 
 

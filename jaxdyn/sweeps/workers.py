@@ -60,9 +60,12 @@ def _plan_of(job: bytes) -> Plan:
 
 def check_executor(executor: Any) -> None:
     """Complain about what is no executor."""
-    if executor is not None and not all(callable(getattr(executor, name, None)) for name in ("submit", "map")):
+    known = not isinstance(executor, type) and all(
+        callable(getattr(executor, name, None)) for name in ("submit", "map")
+    )
+    if executor is not None and not known:
         raise TypeError(
-            f"executor must be a concurrent.futures.Executor, got {type(executor).__name__}; "
+            f"executor must be a concurrent.futures.Executor, got {executor!r:.60}; "
             "of a Dask client it is client.get_executor()"
         )
 

@@ -266,3 +266,19 @@ def test_the_same_function_compiles_once():
     for _ in range(3):
         lanes(fn, engine=Xla())(X)
     assert len(traces) == 1
+
+
+def test_what_no_result_needs_is_left_out():
+    """A loop whose test looks at a lane's number for nothing: XLA:CPU would end the process over it."""
+
+    def run(a, shared):
+        def test(carry):
+            jnp.where(shared > 0, shared, carry[1])
+            return carry[0] < 5
+
+        return lax.while_loop(test, lambda carry: (carry[0] + 1, a), (jnp.int32(0), shared))
+
+    a, shared = jnp.arange(5.0), jnp.float32(2)
+    for engine in (jaxdyn.Xla(), None):
+        i, x = lanes(run, in_axes=(0, None), engine=engine)(a, shared)
+        assert i.tolist() == [5] * 5 and x.tolist() == a.tolist()

@@ -101,7 +101,7 @@ def test_what_cannot_be_sent_is_told(monkeypatch):
 
     with spawned(1) as pool, pytest.raises(TypeError, match="must go to other processes"):
         jaxdyn.sweep(measure, jaxdyn.models.fitzhugh_nagumo(), {"I": [0.0]}, executor=pool)
-    with pytest.raises(TypeError, match=r"executor must be a concurrent.futures.Executor, got int; of a Dask client"):
+    with pytest.raises(TypeError, match=r"executor must be a concurrent.futures.Executor, got 4; of a Dask client"):
         swept(executor=4)
 
 

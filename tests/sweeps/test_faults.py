@@ -353,3 +353,31 @@ def test_a_run_of_a_store_tells_its_errors(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         swept(tmp_path / "s", measure=RUN)
     assert not lock.is_locked(tmp_path / "s")
+
+
+@pytest.mark.parametrize("damage", ["flipped", "lost"])
+def test_lost_values_of_what_is_swept_are_told_and_written_anew(tmp_path, damage):
+    path = tmp_path / "s"
+    expected = swept(path).load()
+    (file,) = [p for p in (path / "a" / "c").rglob("*") if p.is_file()]
+    DAMAGES[damage](file)
+    for reading in (lambda: jaxdyn.open(path), lambda: swept(reuse=path)):
+        with pytest.raises(ValueError, match="has lost its values of a; run its own sweep again"):
+            reading()
+    with pytest.warns(JaxdynWarning, match="had lost values of what is swept; they are there again"):
+        assert_same(swept(path), expected)
+    assert_same(jaxdyn.open(path)[list(expected)], expected)
+
+
+def test_names_and_places_that_a_store_cannot_have(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert_same(swept("~/s"), swept())
+    assert (tmp_path / "s" / "zarr.json").exists()
+    for name in ("a/b", "..", "zarr.json"):
+        with pytest.raises(ValueError, match="a result's name is made of letters"):
+            swept(tmp_path / "t", measure=lambda s, name=name: {name: s.params["a"], "c": s.params["b"]})
+    for store, error in (("", ValueError), ("s3://bucket/x", ValueError), ("a\0b", ValueError), (3, TypeError)):
+        with pytest.raises(error, match="a store is the path of a directory"):
+            swept(store)
+    with pytest.raises(ValueError, match=r"each name can be swept once, got \['a', 'a'\]"):
+        swept(over={("a", "a"): ([1.0], [2.0])})

@@ -76,7 +76,7 @@ def test_what_cannot_be_reused_is_told(tmp_path):
         swept(reuse=path, engine=jaxdyn.Vmap())
     with pytest.raises(ValueError, match="reuse is for measures without a `key`"):
         swept(reuse=path, measure=draw)
-    with pytest.raises(ValueError, match="is not a sweep's store"):
+    with pytest.raises(ValueError, match="there is no sweep's store at"):
         swept(reuse=tmp_path / "none")
 
 
