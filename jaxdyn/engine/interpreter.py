@@ -148,13 +148,13 @@ def _as_parts(parts: Any) -> np.ndarray[Any, Any]:
     return boxed
 
 
+# Not "while": of loops that end by a test, that compiler ends the process over some (jax 0.10).
 _ONE_FUNCTION = (
     ELEMENTWISE
     | set(RULES)
     | set(MOVED)
     | {
         "scan",
-        "while",
         "jit",
         "pjit",
         "custom_jvp_call",
