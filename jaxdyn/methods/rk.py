@@ -99,13 +99,16 @@ class ExplicitRungeKutta:
 
 
 def _combine(dt: Array, weights: tuple[float, ...], stages: list[Array]) -> Array:
-    """Step times the weighted sum of the stages; those of one weight are added first, which saves products."""
-    equal: dict[float, Array] = {}
-    for weight, stage in zip(weights, stages, strict=False):
-        if weight != 0.0:
-            equal[weight] = equal[weight] + stage if weight in equal else stage
-    terms = [(dt * weight) * stage for weight, stage in equal.items()]
-    return sum(terms[1:], start=terms[0]) if terms else jnp.zeros_like(stages[0])
+    """Step times the weighted sum of the stages; where weights are whole multiples of the first it is factored out."""
+    used = [(weight, stage) for weight, stage in zip(weights, stages, strict=False) if weight != 0.0]
+    if not used:
+        return jnp.zeros_like(stages[0])
+    first = used[0][0]
+    if all((weight / first).is_integer() for weight, _ in used):
+        terms = [stage if weight == first else (weight / first) * stage for weight, stage in used]
+        return (dt * first) * sum(terms[1:], start=terms[0])
+    terms = [(dt * weight) * stage for weight, stage in used]
+    return sum(terms[1:], start=terms[0])
 
 
 @record
