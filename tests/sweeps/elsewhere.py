@@ -34,11 +34,21 @@ def arrays(found):
 
 def devices(folder):
     """The same sweep on 1, 2 and 8 devices in chunks of several sizes, and a store begun by 8 and ended by 1."""
+    from jaxdyn.sweeps import program
+
     assert len(jax.local_devices()) == 8
+    sharing, on_devices = [], program.on_devices
+
+    def counting(function, tree, leaves, devices):
+        sharing.append(tuple(device.id for device in devices))
+        return on_devices(function, tree, leaves, devices)
+
+    program.on_devices = counting
     for n in (1, 2, 8):
         for chunk in (7, 24, 65):
             found = swept(chunk=chunk, devices=jax.local_devices()[-n:])
             np.savez(f"{folder}/{n}_{chunk}.npz", **arrays(found))
+    assert set(sharing) == {(7,), (6, 7), tuple(range(8))}
     np.savez(f"{folder}/all.npz", **arrays(swept()))
     store = f"{folder}/store"
     swept(store, chunk=24)

@@ -11,6 +11,8 @@ import pytest
 from coded import coded
 
 import jaxdyn
+from jaxdyn.engine import native_compiler
+from jaxdyn.engine.cores import limited_cores
 from jaxdyn.sweeps import known
 from jaxdyn.sweeps import plan as plans
 from jaxdyn.sweeps import program as programs
@@ -164,3 +166,18 @@ def test_programs_with_lapack_run_one_at_a_time(two_workers):
             plans.make_plan(system, grid, measure, None, 0, Settings(None, 10**9, None)).programs.first.n_workers
             == workers
         )
+
+
+def test_a_fingerprint_knows_nothing_of_threads():
+    """A store that was begun on one core goes on on two."""
+    neuron = jaxdyn.models.fitzhugh_nagumo()
+    run = functools.partial(jaxdyn.final_state, n_steps=1000, dt=0.1, method=jaxdyn.RK4())
+    grid = make_grid(neuron, {"I": np.linspace(0, 1, 4096)})
+    found, programs_of_threads = [], set()
+    for cores in (1, 2):
+        with limited_cores(cores):
+            plan = plans.make_plan(neuron, grid, run, None, 0, Settings(lanes=1024))
+        found.append(plan.fingerprint)
+        programs_of_threads.add(plan.programs.first.run.as_text().count("_by_2"))
+    assert found[0] == found[1]
+    assert native_compiler.unavailable() or programs_of_threads == {0, 1}
