@@ -34,8 +34,8 @@ from jaxdyn.engine.engines import Mosaic, Native, Vmap, Xla
 from jaxdyn.engine.explain import explain
 from jaxdyn.engine.transform import lanes
 from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_failed
-from jaxdyn.integrate import All, Every, Final, Trajectory, final_state, trajectory
-from jaxdyn.methods import RK4, Euler, Heun, Tsit5
+from jaxdyn.integrate import All, At, Every, Final, Trajectory, final_state, trajectory
+from jaxdyn.methods import RK4, Bosh3, Dopri8, Euler, Heun, Tsit5
 from jaxdyn.reducers.run import reduce
 from jaxdyn.subsystems import frozen
 from jaxdyn.sweeps.run import sweep
@@ -52,6 +52,9 @@ __all__ = [
     "RK4",
     "About",
     "All",
+    "At",
+    "Bosh3",
+    "Dopri8",
     "Euler",
     "Every",
     "FailedLanesError",

@@ -25,6 +25,8 @@ class Status(enum.IntEnum):
     """More results were found than the record can hold."""
     NOT_CONVERGED = 4
     """An iteration, or a run with `until`, ended before it reached its tolerance."""
+    STEP_LIMIT = 5
+    """An adaptive method used up `max_steps`, or its steps fell below rounding: the solution may end there."""
 
 
 class FailedCheck(enum.IntFlag):
@@ -45,6 +47,7 @@ _ADVICE = {
     Status.NON_FINITE: "use a smaller dt, another x0, or other parameters",
     Status.QR_INTERVAL: "lower qr_every or dt, or use float64; in perturbation_growth lower rescale_every, raise size",
     Status.CAPACITY: "raise max_points",
+    Status.STEP_LIMIT: "raise max_steps or rtol, take a method for stiff systems, or end before the solution blows up",
     Status.NOT_CONVERGED: "allow more iterations or steps, or a larger tolerance",
 }
 

@@ -1,21 +1,21 @@
 """Trajectories, and the only time loops of the package: `repeat` and `march`."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from jaxdyn._record import coordinate, labelled, record, static
-from jaxdyn._types import Array, ArrayLike, Int, Shaped, is_concrete, whole_number
+from jaxdyn._types import Array, ArrayLike, Bool, Int, Shaped, whole_number
 from jaxdyn.errors import Status
-from jaxdyn.methods import RK4, Iterate, Method
+from jaxdyn.methods import Method, Step
+from jaxdyn.steps import free_method, is_adaptive, method_of, next_multiple, resolve_steps, times_of
 from jaxdyn.system import System
 
-__all__ = ["All", "Every", "Final", "Trajectory", "final_state", "trajectory"]
+__all__ = ["All", "At", "Every", "Final", "Trajectory", "final_state", "trajectory"]
 
 _C = TypeVar("_C")
 
@@ -40,10 +40,18 @@ class Final:
 
 
 @record
+class At:
+    """Save the states at these times, (n,) ascending from t0 on; for methods that choose their steps."""
+
+    t: ArrayLike | Sequence[Any]
+
+
+@record
 class Trajectory:
     """States of one system in time.
 
-    With `Final` the axis `time` is absent; with `Every(k)` it has n_steps / k + 1 entries, the start first.
+    With `Final` the axis `time` is absent; with `Every(k)` it has n_steps / k + 1 entries, the start first; with
+    `At(times)` those times.
     """
 
     t: Shaped[Array, "*time"] = coordinate("time")
@@ -55,10 +63,10 @@ def trajectory(
     system: System,
     *,
     n_steps: int | None = None,
-    t1: float | None = None,
+    t1: ArrayLike | None = None,
     dt: ArrayLike | None = None,
     method: Method | None = None,
-    save: Every | Final | None = None,
+    save: Every | Final | At | None = None,
     t0: ArrayLike = 0,
 ) -> Trajectory:
     """Trajectory of one system from its start `system.x0`.
@@ -70,18 +78,21 @@ def trajectory(
     n_steps, t1
         Number of steps (static), or the end time of a flow, which must be a whole number of steps away.
     dt
-        Step of a flow, time units; negative runs backwards. Maps take none.
+        Step of a flow, time units; negative runs backwards. Maps take none. With a method that chooses its steps it
+        is the interval after which a state may be saved, and may be left out: then there is one, from t0 to t1.
     method
-        `RK4()` by default; `Euler()`, `Heun()`, `Tsit5()`. Maps are iterated.
+        `RK4()` by default; `Euler()`, `Heun()`, `Tsit5()`, `Tsit5(rtol=1e-6)`, ... of `jaxdyn.methods`. Maps are
+        iterated.
     save
-        `All()` by default, `Every(k)` or `Final()`.
+        `All()` by default, `Every(k)`, `Final()`, or `At(times)` instead of n_steps, t1 and dt.
     t0
         Time of the start; an integer for maps.
 
     Returns
     -------
     Trajectory
-        `t` (n,), `x` (n, dim), and `status`: NON_FINITE if any state on the way was not finite.
+        `t` (n,), `x` (n, dim), and `status`: NON_FINITE if any state on the way was not finite, STEP_LIMIT if a method
+        gave up; states from there on are nan.
 
     Raises
     ------
@@ -100,10 +111,17 @@ def trajectory(
     >>> run.x.shape
     (11, 2)
     """
-    n_steps, dt = resolve_steps(system, n_steps, t1, dt, t0)
     save = All() if save is None else save
+    if isinstance(save, At):
+        if not all(given is None for given in (n_steps, t1, dt)):
+            raise TypeError("save=At(times) says how far to go; leave out n_steps, t1 and dt")
+        return _trajectory_at(system, free_method(system, method), t0, times_of(save.t, t0, system.dtype))
+    if dt is None and n_steps is None and t1 is not None and is_adaptive(method):
+        free_method(system, method)
+        n_steps, dt = 1, t1 - jnp.asarray(t0, system.dtype)
+    n_steps, dt = resolve_steps(system, n_steps, t1 if n_steps is None else None, dt, t0)
     if not isinstance(save, Every | Final):
-        raise TypeError(f"save must be All(), Every(k) or Final(), got {save!r}")
+        raise TypeError(f"save must be All(), Every(k), Final() or At(times), got {save!r}")
     if isinstance(save, Every) and n_steps % whole_number(save.k, f"k of save=Every({save.k})"):
         raise ValueError(
             f"save=Every({save.k}) must divide n_steps={n_steps}; use n_steps={next_multiple(n_steps, save.k)}"
@@ -115,7 +133,7 @@ def final_state(
     system: System,
     *,
     n_steps: int | None = None,
-    t1: float | None = None,
+    t1: ArrayLike | None = None,
     dt: ArrayLike | None = None,
     method: Method | None = None,
     t0: ArrayLike = 0,
@@ -150,87 +168,33 @@ def march(
     return lax.scan(one_block, carry, None, length=n_blocks)
 
 
-def method_of(system: System, method: Method | None) -> Method:
-    """Return the method asked for, or the default one of this kind of system."""
-    if system.discrete:
-        if method is not None and not isinstance(method, Iterate):
-            raise TypeError(f"maps are iterated; got method={method!r}; leave method out")
-        return Iterate()
-    if method is not None and (isinstance(method, type) or not callable(getattr(method, "step", None))):
-        raise TypeError(f"method must be a method such as jaxdyn.RK4() or jaxdyn.Tsit5(), got {method!r}")
-    return RK4() if method is None else method
-
-
-MOST_STEPS = 2**31 - 1  # an int32
-
-
-def require_countable(n: int) -> None:
-    """Refuse more steps in one run, its transient included, than are counted."""
-    if n > MOST_STEPS:
-        raise ValueError(
-            f"{n} steps are too many: steps are counted in 32 bits, up to {MOST_STEPS} in a run with its transient; "
-            "go on in a second run from the last state of the first"
-        )
-
-
-def resolve_steps(
-    system: System, n_steps: int | None, t1: float | None, dt: ArrayLike | None, t0: ArrayLike = 0
-) -> tuple[int, Array]:
-    """Number of steps and step size as an array of the system's dtype, from what the caller gave."""
-    if not isinstance(system, System):
-        raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
-    if (n_steps is None) == (t1 is None):
-        raise TypeError("give either n_steps or t1; in a sweep bind them: functools.partial(measure, n_steps=...)")
-    if system.discrete:
-        if dt is not None or t1 is not None:
-            raise TypeError("a map advances by n_steps; dt and t1 are for flows")
-        if jnp.result_type(t0).kind not in "iu":
-            raise TypeError(f"the time of a map is a step number: t0 must be an integer, got {t0!r}")
-        dt = 1
-    elif dt is None:
-        hint = f"; {system.about.name} is resolved by dt={system.about.dt:g}" if system.about.dt else ""
-        raise TypeError(f"a flow needs its step: dt=...{hint}")
-    if is_concrete(dt) and (np.ndim(dt) or not np.isfinite(dt) or float(dt) == 0.0):  # type: ignore[arg-type]
-        raise ValueError(f"dt must be one finite number other than zero, got {dt!r}")
-    n_steps = _steps_until(t1, t0, dt) if n_steps is None else whole_number(n_steps, "n_steps", least=0)
-    require_countable(n_steps)
-    return n_steps, jnp.asarray(dt, system.dtype)
-
-
-def _steps_until(t1: Any, t0: Any, dt: Any) -> int:
-    if not is_concrete(t1, t0, dt):
-        raise TypeError("t1 and dt decide the number of steps and must be known while tracing; give n_steps instead")
-    steps = (float(t1) - float(t0)) / float(dt)
-    slack = 0.0 if steps < 0.5 else min(1e-5 * max(1.0, steps), 0.1)
-    if not np.isfinite(steps) or steps < 0 or abs(steps - round(steps)) > slack:
-        whole = max(1, round(abs(steps))) if np.isfinite(steps) else 1
-        remedy = (float(t1) - float(t0)) / whole if np.isfinite(steps) else dt
-        raise ValueError(f"t1={t1} is not a whole number of steps dt={dt} after t0={t0}; use dt={remedy:.9g}")
-    return round(steps)
-
-
-def next_multiple(n: int, k: int) -> int:
-    """Smallest multiple of `k` that is not less than `n`."""
-    return -(-n // k) * k
-
-
 # Up to this length a sum over components is written out: one number less in registers for each component.
 SHORT = 8
 
 
 @record
 class Walk:
-    """Loop state: step number, state, the method's carry, and a sum that turns nan when a state is not finite."""
+    """Loop state: step number, state, the method's carry, and a sum that turns nan when a state is not finite.
+
+    `failed` tells whether a method that may give up has done so; others have none.
+    """
 
     i: Int[Array, ""]
     x: Array
     carry: Any
     taint: Array
+    failed: Bool[Array, ""] | None
 
     @property
     def status(self) -> Int[Array, ""]:
-        """NON_FINITE if any state so far was not finite."""
-        return jnp.where(jnp.all(jnp.isfinite(self.taint)), jnp.int8(Status.OK), jnp.int8(Status.NON_FINITE))
+        """NON_FINITE if any state so far was not finite, STEP_LIMIT if that is so because the method gave up."""
+        code = jnp.where(jnp.all(jnp.isfinite(self.taint)), jnp.int8(Status.OK), jnp.int8(Status.NON_FINITE))
+        return code if self.failed is None else jnp.where(self.failed, jnp.int8(Status.STEP_LIMIT), code)
+
+    def after(self, step: Step) -> "Walk":
+        """The loop state one step later."""
+        failed = None if self.failed is None or step.failed is None else self.failed | step.failed
+        return Walk(self.i + 1, step.x, step.carry, _tainted(self.taint, step.x), failed)
 
 
 def walking(system: System, method: Method, t0: ArrayLike, dt: Array) -> tuple[Walk, Callable[[Walk], Walk]]:
@@ -240,12 +204,17 @@ def walking(system: System, method: Method, t0: ArrayLike, dt: Array) -> tuple[W
         t = system.time(t0, dt, walk.i)
         rhs = system.during_step(t)
         carry = walk.carry if rhs is system else method.init(rhs, t, walk.x)
-        new = method.step(rhs, t, walk.x, dt, carry)
-        return Walk(walk.i + 1, new.x, new.carry, _tainted(walk.taint, new.x))
+        return walk.after(method.step(rhs, t, walk.x, dt, carry))
 
+    return _standing(system, method, t0, dt), step
+
+
+def _standing(system: System, method: Method, t0: ArrayLike, dt: ArrayLike) -> Walk:
+    """Start of a run."""
     i, x = jnp.int32(0), system.x0
     carry = method.init(system, system.time(t0, dt, i), x)
-    return Walk(i, x, carry, _tainted(jnp.zeros_like(x[0]), x)), step
+    failed = jnp.array(False) if is_adaptive(method) else None
+    return Walk(i, x, carry, _tainted(jnp.zeros_like(x[0]), x), failed)
 
 
 @functools.partial(jax.jit, static_argnames="n_steps")
@@ -260,6 +229,18 @@ def _trajectory(
     walk, x = march(step, walk, n_blocks=n_blocks, block=save.k, observe=lambda w: w.x)
     t = system.time(t0, dt, save.k * jnp.arange(n_blocks + 1, dtype=jnp.int32))
     return Trajectory(t, jnp.concatenate([system.x0[None], x]), walk.status)
+
+
+@jax.jit
+def _trajectory_at(system: System, method: Method, t0: ArrayLike, times: Array) -> Trajectory:
+    def step(carry: tuple[Array, Walk], t: Array) -> tuple[tuple[Array, Walk], Array]:
+        before, walk = carry
+        walk = walk.after(method.step(system, before, walk.x, t - before, walk.carry))
+        return (t, walk), walk.x
+
+    start = jnp.asarray(t0, times.dtype)
+    (_, walk), x = lax.scan(step, (start, _standing(system, method, t0, 0)), times)
+    return Trajectory(times, x, walk.status)
 
 
 def _tainted(taint: Array, x: Array) -> Array:

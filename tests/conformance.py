@@ -125,6 +125,8 @@ ANALYSES = [
     Analysis("final_state_euler", advance(jaxdyn.Euler()), is_flow),
     Analysis("final_state_heun", advance(jaxdyn.Heun()), is_flow),
     Analysis("final_state_tsit5", advance(jaxdyn.Tsit5()), is_flow),
+    Analysis("final_state_dopri8", advance(jaxdyn.Dopri8()), is_flow),
+    Analysis("final_state_adaptive", advance(jaxdyn.Tsit5(rtol=1e-9)), is_flow),
     Analysis("trajectory", lambda s: jaxdyn.trajectory(s, n_steps=N_STEPS, save=jaxdyn.Every(2), t0=1, **step_of(s))),
     Analysis("reduce", reduced, is_small),
     Analysis("jacobian", jaxdyn.jacobian, basic=True),

@@ -17,6 +17,7 @@ LAYERS = [
     ["jaxdyn.system"],
     ["jaxdyn.engine"],
     ["jaxdyn.methods"],
+    ["jaxdyn.steps"],
     ["jaxdyn.integrate"],
     ["jaxdyn.derivatives", "jaxdyn.derived", "jaxdyn.subsystems"],
     ["jaxdyn.analysis.orthonormal", "jaxdyn.analysis.local", "jaxdyn.analysis.stability", "jaxdyn.analysis.starts"],

@@ -7,10 +7,12 @@ import pytest
 
 import jaxdyn
 from jaxdyn.methods import Iterate, Method
-from jaxdyn.methods.rk import CLASSICAL, EULER, HEUN, TSITOURAS
+from jaxdyn.methods.dopri8 import DORMAND_PRINCE_8
+from jaxdyn.methods.rk import BOGACKI_SHAMPINE, CLASSICAL, EULER, HEUN, TSITOURAS
 
-METHODS = [jaxdyn.Euler(), jaxdyn.Heun(), jaxdyn.RK4(), jaxdyn.Tsit5()]
-TABLEAUS = [EULER, HEUN, CLASSICAL, TSITOURAS]
+METHODS = [jaxdyn.Euler(), jaxdyn.Heun(), jaxdyn.Bosh3(), jaxdyn.RK4(), jaxdyn.Tsit5(), jaxdyn.Dopri8()]
+TABLEAUS = [EULER, HEUN, BOGACKI_SHAMPINE, CLASSICAL, TSITOURAS, DORMAND_PRINCE_8]
+NAMES = ["euler", "heun", "bogacki_shampine", "classical", "tsitouras", "dormand_prince_8"]
 
 
 def name(method):
@@ -55,12 +57,12 @@ def rounding(tableau):
     return 1e-16 * len(tableau.b) ** 2 * max(1.0, a.max()) * max(1.0, np.abs(tableau.b).max())
 
 
-@pytest.mark.parametrize("tableau", TABLEAUS, ids=["euler", "heun", "classical", "tsitouras"])
+@pytest.mark.parametrize("tableau", TABLEAUS, ids=NAMES)
 def test_row_sums_are_the_nodes(tableau):
     np.testing.assert_allclose(matrix(tableau).sum(1), tableau.c, rtol=0, atol=rounding(tableau))
 
 
-@pytest.mark.parametrize("tableau", TABLEAUS, ids=["euler", "heun", "classical", "tsitouras"])
+@pytest.mark.parametrize("tableau", TABLEAUS, ids=NAMES)
 def test_order_conditions_hold_to_the_order_and_no_further(tableau):
     a, b, c = matrix(tableau), np.array(tableau.b), np.array(tableau.c)
     for value, theory in conditions(b, a, c, tableau.order):
@@ -69,7 +71,7 @@ def test_order_conditions_hold_to_the_order_and_no_further(tableau):
         assert any(abs(value - theory) > 1e-3 for value, theory in conditions(b, a, c, tableau.order + 1))
 
 
-@pytest.mark.parametrize("tableau", [HEUN, TSITOURAS], ids=["heun", "tsitouras"])
+@pytest.mark.parametrize("tableau", [HEUN, BOGACKI_SHAMPINE, TSITOURAS], ids=["heun", "bogacki_shampine", "tsitouras"])
 def test_the_embedded_method_is_one_order_lower(tableau):
     # The error weights are a difference of two methods: every condition they share gives 0.
     a, c, error = matrix(tableau), np.array(tableau.c), np.array(tableau.error)
@@ -78,10 +80,19 @@ def test_the_embedded_method_is_one_order_lower(tableau):
     assert any(abs(value) > 1e-4 for value, _ in conditions(error, a, c, tableau.order))
 
 
-def test_tsitouras_last_stage_is_the_next_first():
-    assert TSITOURAS.reuses_last
-    assert TSITOURAS.a[-1] == TSITOURAS.b[:-1]
-    assert TSITOURAS.b[-1] == 0.0
+def test_the_two_estimates_of_the_eighth_order_are_differences_of_orders_five_and_three():
+    a, c = matrix(DORMAND_PRINCE_8), np.array(DORMAND_PRINCE_8.c)
+    for weights, order in ((DORMAND_PRINCE_8.error, 5), (DORMAND_PRINCE_8.coarse_error, 3)):
+        padded = np.append(weights, np.zeros(len(c) - len(weights)))
+        for value, _ in conditions(padded, a, c, order):
+            assert abs(value) < rounding(DORMAND_PRINCE_8)
+
+
+@pytest.mark.parametrize("tableau", [BOGACKI_SHAMPINE, TSITOURAS, DORMAND_PRINCE_8])
+def test_the_last_stage_is_the_next_first(tableau):
+    assert tableau.reuses_last
+    assert tableau.a[-1] == tableau.b[:-1]
+    assert tableau.b[-1] == 0.0
 
 
 def turned(t, x, p):
@@ -101,8 +112,10 @@ def solution(t):
     [
         (jaxdyn.Euler(), (4096, 8192)),
         (jaxdyn.Heun(), (1024, 2048)),
+        (jaxdyn.Bosh3(), (512, 1024)),
         (jaxdyn.RK4(), (512, 1024)),
         (jaxdyn.Tsit5(), (384, 768)),
+        (jaxdyn.Dopri8(), (48, 96)),
     ],
     ids=name,
 )
@@ -119,7 +132,7 @@ def test_observed_order(method, n_steps, x64):
     assert abs(observed - method.order) < 0.15, (observed, errors)
 
 
-@pytest.mark.parametrize("method", METHODS[1::2], ids=name)
+@pytest.mark.parametrize("method", [jaxdyn.Heun(), jaxdyn.Bosh3(), jaxdyn.Tsit5()], ids=name)
 def test_the_error_estimate_shrinks_with_its_order(method, x64):
     # The embedded method has order q - 1: the difference of one step is O(dt^q).
     system = jaxdyn.flow(turned, {}, solution(0.0))

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxdyn._types import Array, whole_number
-from jaxdyn.integrate import next_multiple, require_countable
+from jaxdyn.steps import next_multiple, require_countable
 from jaxdyn.system import System
 
 __all__ = [

@@ -19,8 +19,8 @@ from jaxdyn.analysis.batches import (
 from jaxdyn.analysis.ginelli import Plan, backward_sweep
 from jaxdyn.analysis.tangent import lost_directions, require_forward
 from jaxdyn.errors import Status
-from jaxdyn.integrate import method_of, next_multiple, require_countable, resolve_steps
 from jaxdyn.methods import Method
+from jaxdyn.steps import method_of, next_multiple, require_countable, resolve_steps
 from jaxdyn.system import System
 
 __all__ = ["CovariantLyapunovVectors", "covariant_lyapunov_vectors"]

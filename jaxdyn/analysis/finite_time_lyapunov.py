@@ -12,8 +12,9 @@ from jaxdyn.analysis.matrices import generic_frame
 from jaxdyn.analysis.one_sided_jacobi import graded_singular_values, unit_rows
 from jaxdyn.analysis.orthonormal import full_product
 from jaxdyn.analysis.tangent import CompensatedSum, growth_spread, status_of_exponents, tangent_interval
-from jaxdyn.integrate import method_of, repeat, resolve_steps
+from jaxdyn.integrate import repeat
 from jaxdyn.methods import Method
+from jaxdyn.steps import method_of, resolve_steps
 from jaxdyn.system import System
 
 __all__ = ["FiniteTimeLyapunov", "finite_time_lyapunov"]

@@ -11,8 +11,8 @@ from jaxdyn.analysis.batches import number_of_vectors
 from jaxdyn.analysis.deviation import deviation_course
 from jaxdyn.analysis.tangent import require_forward
 from jaxdyn.errors import Status
-from jaxdyn.integrate import method_of, require_countable, resolve_steps
 from jaxdyn.methods import Method
+from jaxdyn.steps import method_of, require_countable, resolve_steps
 from jaxdyn.system import System
 
 __all__ = ["ChaosIndicators", "chaos_indicators"]

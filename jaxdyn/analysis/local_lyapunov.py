@@ -18,8 +18,9 @@ from jaxdyn.analysis.batches import (
 )
 from jaxdyn.analysis.lyapunov_course import Course, Tangents
 from jaxdyn.analysis.tangent import CompensatedSum, require_forward, status_of_exponents
-from jaxdyn.integrate import march, method_of, repeat, resolve_steps
+from jaxdyn.integrate import march, repeat
 from jaxdyn.methods import Method
+from jaxdyn.steps import method_of, resolve_steps
 from jaxdyn.system import System
 
 __all__ = ["LocalLyapunov", "local_lyapunov"]

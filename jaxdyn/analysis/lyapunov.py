@@ -19,8 +19,8 @@ from jaxdyn.analysis.lyapunov_course import Averages, Course, Fixed
 from jaxdyn.analysis.tangent import require_forward, status_of_exponents
 from jaxdyn.analysis.until import StdError, Until, until_of
 from jaxdyn.errors import JaxdynWarning, Status
-from jaxdyn.integrate import method_of, resolve_steps
 from jaxdyn.methods import Method
+from jaxdyn.steps import method_of, resolve_steps
 from jaxdyn.system import System
 
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]

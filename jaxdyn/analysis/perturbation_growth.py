@@ -16,8 +16,9 @@ from jaxdyn.analysis.orthonormal import orthonormalize
 from jaxdyn.analysis.scaling import refuse_dependent, scaled_rows
 from jaxdyn.analysis.tangent import advance, growth_spread, lost_directions, tangent_step
 from jaxdyn.errors import Status
-from jaxdyn.integrate import march, method_of, repeat, require_countable, resolve_steps
+from jaxdyn.integrate import march, repeat
 from jaxdyn.methods import Method
+from jaxdyn.steps import method_of, require_countable, resolve_steps
 from jaxdyn.system import System
 
 __all__ = ["PerturbationGrowth", "perturbation_growth"]

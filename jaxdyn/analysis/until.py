@@ -11,7 +11,8 @@ from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, Bool, Float, Int, is_concrete, whole_number
 from jaxdyn.analysis.batches import N_BATCHES, transient_intervals
 from jaxdyn.analysis.lyapunov_course import Averages, Course, Tangents
-from jaxdyn.integrate import repeat, require_countable
+from jaxdyn.integrate import repeat
+from jaxdyn.steps import require_countable
 
 __all__ = ["StdError", "Until", "until_of"]
 

@@ -93,21 +93,21 @@ def _scan(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
         engine.layout(v.shape, v.dtype, flag) for v, flag in zip(outs[n_carry:], out_flags[n_carry:], strict=True)
     ]
 
-    def body(carry: Any, x: Any) -> Any:
-        values = unpack(layouts, carry)
-        steps = [
-            Value.of_whole(engine.lanes, a) if v.varies else Value.shared(engine.lanes, a)
-            for v, a in zip(xs, x, strict=True)
-        ]
-        results = engine.run(jaxpr, inner, [*(v.fresh() for v in consts), *values, *steps])
-        packed = pack([*layouts, *stacked], results)
-        return packed[:n_carry], packed[n_carry:]
-
     unroll = _steps_at_once(engine, jaxpr, [v.varies for v in consts] + flags + [v.varies for v in xs])
-    options = {"length": params["length"], "reverse": params["reverse"]}
+    options = {"length": params["length"], "reverse": params["reverse"], "unroll": unroll}
 
     def loop(carry: Any, x: Any) -> Any:
-        return lax.scan(body, carry, x, unroll=unroll, **options)
+        def body(carry: Any, x: Any) -> Any:
+            values = unpack(layouts, carry)
+            steps = [
+                Value.of_whole(engine.lanes, a) if v.varies else Value.shared(engine.lanes, a)
+                for v, a in zip(xs, x, strict=True)
+            ]
+            results = engine.run(jaxpr, inner, [*(v.fresh() for v in consts), *values, *steps])
+            packed = pack([*layouts, *stacked], results)
+            return packed[:n_carry], packed[n_carry:]
+
+        return lax.scan(body, carry, x, **options)
 
     carry, ys = engine.loop(loop, pack(layouts, init), [jnp.asarray(v.whole) for v in xs])
     return unpack(layouts, carry) + [layout.unpack_stacked(arrays) for layout, arrays in zip(stacked, ys, strict=True)]
@@ -134,14 +134,14 @@ def _while(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
     def unpacked(carry: Any) -> list[Value]:
         return unpack(layouts, carry)
 
-    def masked_body(state: Any) -> Any:
-        active, carry = state
-        new = advance(unpacked(carry))
-        kept = jax.tree.map(lambda a, b: _chosen(active, a, b), new, carry)
-        still = spread(go_on(unpacked(kept)), engine.lanes)
-        return jnp.logical_and(active, still), kept
-
     def loop(carry: Any, _: Any) -> Any:
+        def masked_body(state: Any) -> Any:
+            active, carry = state
+            new = advance(unpacked(carry))
+            kept = jax.tree.map(lambda a, b: _chosen(active, a, b), new, carry)
+            still = spread(go_on(unpacked(kept)), engine.lanes)
+            return jnp.logical_and(active, still), kept
+
         if not masked:
             return lax.while_loop(lambda c: go_on(unpacked(c)), lambda c: advance(unpacked(c)), carry)
         active = spread(go_on(unpacked(carry)), engine.lanes)

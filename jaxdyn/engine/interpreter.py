@@ -34,7 +34,7 @@ class Interpreter:
 
     def __init__(self, lanes: int, limit: int, *, unroll: int | None = 1, one_function: bool = False) -> None:
         self.lanes, self.limit, self.unroll, self.one_function = lanes, limit, unroll, one_function
-        self._in_loop = False
+        self._in_loop = self._separated = False
 
     def run(self, jaxpr: Any, consts: list[Any], arguments: list[Value]) -> list[Value]:
         """Results of a jaxpr."""
@@ -110,25 +110,36 @@ class Interpreter:
         """Whether a field inside a loop becomes a function of its own."""
         size = sum(math.prod(v.aval.shape) for v in outvars)
         inside = self.one_function and self._in_loop
-        return inside and size <= min(SEPARATE, self.limit) and any(value.varies for value in operands)
+        separated = inside and size <= min(SEPARATE, self.limit) and any(value.varies for value in operands)
+        self._separated |= separated
+        return separated
 
     def loop(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """A loop's results; the outermost one is compiled as one function where that is possible."""
         if self._in_loop or not self.one_function:
             return function(*arguments)
-        self._in_loop = True
-        try:
-            closed, shape = jax.make_jaxpr(jax.jit(function), return_shape=True)(*arguments)
-        finally:
-            self._in_loop = False
+        closed, shape = self._traced(function, arguments)
+        fits = _fits(closed.jaxpr.eqns[0].params["jaxpr"].jaxpr)
+        if self._separated and not fits:  # a function within a loop that is none ends XLA's compiler as well
+            self.one_function = False
+            closed, shape = self._traced(function, arguments)
+            self.one_function = True
         (call,) = closed.jaxpr.eqns
         leaves = jax.tree.leaves(arguments)
         operands = dict(zip([*closed.jaxpr.constvars, *closed.jaxpr.invars], [*closed.consts, *leaves], strict=True))
         # The loop is traced before: inside the context each of its equations would bear the mark.
-        mark = ONE_FUNCTION if _fits(call.params["jaxpr"].jaxpr) else {}
-        with set_xla_metadata(**mark):
+        with set_xla_metadata(**(ONE_FUNCTION if fits else {})):
             results = call.primitive.bind(*(operands[v] for v in call.invars), **call.params)
         return jax.tree.unflatten(jax.tree.structure(shape), results)
+
+    def _traced(self, function: Callable[..., Any], arguments: Any) -> tuple[Any, Any]:
+        """Jaxpr and shape of the results of an outermost loop."""
+        self._in_loop, self._separated = True, False
+        try:
+            # A new function each time: JAX remembers what it has traced.
+            return jax.make_jaxpr(jax.jit(lambda *a: function(*a)), return_shape=True)(*arguments)
+        finally:
+            self._in_loop = False
 
 
 def only_computes(equation: Any) -> bool:

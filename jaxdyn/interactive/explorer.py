@@ -10,12 +10,13 @@ from jaxdyn.about import unknown_name
 from jaxdyn.analysis.fixed_points import FixedPoints
 from jaxdyn.analysis.fixed_points import fixed_points as points_of
 from jaxdyn.analysis.planes import Plane, plane_of, plane_side
-from jaxdyn.integrate import Trajectory, resolve_steps, trajectory
+from jaxdyn.integrate import Trajectory, trajectory
 from jaxdyn.interactive.controls import Control, Side, parameter_controls, start_controls
 from jaxdyn.interactive.frontends import FRONTENDS
 from jaxdyn.interactive.picture import Picture
 from jaxdyn.methods import Method
 from jaxdyn.plot._parts import state_index
+from jaxdyn.steps import resolve_steps
 from jaxdyn.system import System
 
 __all__ = ["Explorer", "explore"]

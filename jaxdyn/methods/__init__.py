@@ -1,6 +1,21 @@
 """Integration methods: stateless records that take one step; the loop lives in `jaxdyn.integrate`."""
 
+from jaxdyn.methods.controlled import Controlled
+from jaxdyn.methods.dopri8 import Dopri8
 from jaxdyn.methods.method import Iterate, Method, Step
-from jaxdyn.methods.rk import RK4, Euler, ExplicitRungeKutta, Heun, Tableau, Tsit5
+from jaxdyn.methods.rk import RK4, Bosh3, Euler, ExplicitRungeKutta, Heun, Tableau, Tsit5
 
-__all__ = ["RK4", "Euler", "ExplicitRungeKutta", "Heun", "Iterate", "Method", "Step", "Tableau", "Tsit5"]
+__all__ = [
+    "RK4",
+    "Bosh3",
+    "Controlled",
+    "Dopri8",
+    "Euler",
+    "ExplicitRungeKutta",
+    "Heun",
+    "Iterate",
+    "Method",
+    "Step",
+    "Tableau",
+    "Tsit5",
+]

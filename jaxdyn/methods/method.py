@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from jaxdyn._record import record
-from jaxdyn._types import Array, Float
+from jaxdyn._types import Array, Bool, Float
 
 __all__ = ["Iterate", "Method", "Rhs", "Step"]
 
@@ -13,11 +13,15 @@ Rhs: TypeAlias = Callable[[Any, Array], Array]
 
 @record
 class Step:
-    """Result of one step: the new state, an error estimate (or None), and what the next step reuses."""
+    """Result of one step: the new state, an error estimate (or two, or None), and what the next step reuses.
+
+    A method that may give up says so by `failed`: its state is then nan.
+    """
 
     x: Float[Array, " dim"]
-    error: Float[Array, " dim"] | None
+    error: Float[Array, " dim"] | tuple[Float[Array, " dim"], ...] | None
     carry: Any
+    failed: Bool[Array, ""] | None = None
 
 
 @runtime_checkable

@@ -8,11 +8,12 @@ import jax
 
 from jaxdyn._record import inlined, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, Shaped, whole_number
-from jaxdyn.integrate import Walk, method_of, repeat, require_countable, resolve_steps, walking
+from jaxdyn.integrate import Walk, repeat, walking
 from jaxdyn.methods import Method
 from jaxdyn.reducers.carries import begun, checked, like
 from jaxdyn.reducers.observed import bound
 from jaxdyn.reducers.reducer import Span
+from jaxdyn.steps import method_of, require_countable, resolve_steps
 from jaxdyn.system import System
 
 __all__ = ["Reduction", "reduce"]

@@ -1,0 +1,104 @@
+"""What a run is asked for, checked: its method, and its steps or its times."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdyn._types import Array, ArrayLike, is_concrete, whole_number
+from jaxdyn.methods import RK4, Iterate, Method
+from jaxdyn.system import System
+
+__all__ = ["free_method", "is_adaptive", "method_of", "next_multiple", "require_countable", "resolve_steps", "times_of"]
+
+
+def method_of(system: System, method: Method | None) -> Method:
+    """Return the method asked for, or the default one of this kind of system."""
+    if system.discrete:
+        if method is not None and not isinstance(method, Iterate):
+            raise TypeError(f"maps are iterated; got method={method!r}; leave method out")
+        return Iterate()
+    if method is not None and (isinstance(method, type) or not callable(getattr(method, "step", None))):
+        raise TypeError(f"method must be a method such as jaxdyn.RK4() or jaxdyn.Tsit5(), got {method!r}")
+    return RK4() if method is None else method
+
+
+def is_adaptive(method: Any) -> bool:
+    """Whether a method chooses its steps."""
+    return bool(getattr(method, "adaptive", False))
+
+
+def free_method(system: System, method: Method | None) -> Method:
+    """The method of a run whose stops are not a whole number of equal steps."""
+    chosen = method_of(system, method)
+    if not is_adaptive(chosen):
+        raise TypeError(f"{chosen!r} takes equal steps and saves at them; use a method such as Tsit5(rtol=1e-6)")
+    if jax.tree.structure(system.during_step(system.time(0, 0, 0))) != jax.tree.structure(system):
+        raise TypeError("the input is held from sample to sample: give dt, the time between samples, and save=Every(k)")
+    return chosen
+
+
+def times_of(given: Any, t0: ArrayLike, dtype: Any) -> Array:
+    """Times at which to save, as an array."""
+    times = jnp.asarray(given, dtype)
+    if times.ndim != 1 or times.size == 0:
+        raise ValueError(f"times of At must have shape (n,) with n >= 1, got {times.shape}")
+    if is_concrete(times, t0):
+        gaps: Any = np.diff(np.asarray([t0, *np.asarray(times)], dtype))
+        if not np.all(np.isfinite(gaps)) or not (np.all(gaps >= 0) or np.all(gaps <= 0)):
+            raise ValueError(f"times of At must go on from t0={t0} in one direction, got {np.asarray(times)}")
+    return times
+
+
+MOST_STEPS = 2**31 - 1  # an int32
+
+
+def require_countable(n: int) -> None:
+    """Refuse more steps in one run, its transient included, than are counted."""
+    if n > MOST_STEPS:
+        raise ValueError(
+            f"{n} steps are too many: steps are counted in 32 bits, up to {MOST_STEPS} in a run with its transient; "
+            "go on in a second run from the last state of the first"
+        )
+
+
+def resolve_steps(
+    system: System, n_steps: int | None, t1: ArrayLike | None, dt: ArrayLike | None, t0: ArrayLike = 0
+) -> tuple[int, Array]:
+    """Number of steps and step size as an array of the system's dtype, from what the caller gave."""
+    if not isinstance(system, System):
+        raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
+    if (n_steps is None) == (t1 is None):
+        raise TypeError("give either n_steps or t1; in a sweep bind them: functools.partial(measure, n_steps=...)")
+    if system.discrete:
+        if dt is not None or t1 is not None:
+            raise TypeError("a map advances by n_steps; dt and t1 are for flows")
+        if jnp.result_type(t0).kind not in "iu":
+            raise TypeError(f"the time of a map is a step number: t0 must be an integer, got {t0!r}")
+        dt = 1
+    elif dt is None:
+        hint = f"; {system.about.name} is resolved by dt={system.about.dt:g}" if system.about.dt else ""
+        raise TypeError(f"a flow needs its step: dt=...{hint}")
+    if is_concrete(dt) and (np.ndim(dt) or not np.isfinite(dt) or float(dt) == 0.0):  # type: ignore[arg-type]
+        raise ValueError(f"dt must be one finite number other than zero, got {dt!r}")
+    n_steps = _steps_until(t1, t0, dt) if n_steps is None else whole_number(n_steps, "n_steps", least=0)
+    require_countable(n_steps)
+    return n_steps, jnp.asarray(dt, system.dtype)
+
+
+def _steps_until(t1: Any, t0: Any, dt: Any) -> int:
+    if not is_concrete(t1, t0, dt):
+        raise TypeError("t1 and dt decide the number of steps and must be known while tracing; give n_steps instead")
+    steps = (float(t1) - float(t0)) / float(dt)
+    slack = 0.0 if steps < 0.5 else min(1e-5 * max(1.0, steps), 0.1)
+    if not np.isfinite(steps) or steps < 0 or abs(steps - round(steps)) > slack:
+        whole = max(1, round(abs(steps))) if np.isfinite(steps) else 1
+        remedy = (float(t1) - float(t0)) / whole if np.isfinite(steps) else dt
+        raise ValueError(f"t1={t1} is not a whole number of steps dt={dt} after t0={t0}; use dt={remedy:.9g}")
+    return round(steps)
+
+
+def next_multiple(n: int, k: int) -> int:
+    """Smallest multiple of `k` that is not less than `n`."""
+    return -(-n // k) * k
