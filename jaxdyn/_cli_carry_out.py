@@ -17,7 +17,6 @@ from jaxdyn._cli_request import Request
 from jaxdyn._cli_results import draw, rehearse, summary, where
 from jaxdyn._cli_stop import Interrupted
 from jaxdyn._cli_write import as_toml
-from jaxdyn.about import unknown_name
 from jaxdyn.sweeps.progress import StoreProgress, progress_or_none
 from jaxdyn.system import System
 
@@ -53,7 +52,6 @@ def _carry_out(request: Request, dry_run: bool) -> None:
     results: dict[str, Any] = {}
     if request.plot is not None or request.origin is not None:
         results = results_of(request, system, over, measure)
-        _check_keep(request, results)
     if request.plot is not None:
         rehearse(request, system, over, results)
     elif request.variable or request.select:
@@ -91,13 +89,6 @@ def _attributes(request: Request, system: System) -> dict[str, str]:
     return {TEXT: text, DIRECTORY: str(request.directory.resolve())}
 
 
-def _check_keep(request: Request, results: dict[str, Any]) -> None:
-    for i, name in enumerate(request.keep or ()):
-        if name not in results and name != "status":
-            message = f"the measure gives nothing called {unknown_name(name, list(results))}"
-            raise request.error(message, "keep", i)
-
-
 def _plan(
     request: Request, system: System, over: dict[str, np.ndarray], results: dict[str, Any], begun: StoreProgress | None
 ) -> list[str]:
@@ -112,8 +103,7 @@ def _plan(
     ]
     total = size  # of `status`, one byte a cell
     for name, (variable, value) in results.items():
-        is_left = variable.is_detail if request.keep is None else name not in request.keep
-        if variable.is_coordinate or is_left or name == "status":
+        if variable.is_coordinate or name == "status":
             continue
         total += size * math.prod(value.shape) * value.dtype.itemsize
         axes = f" ({', '.join(map(str, value.shape))})" if value.shape else ""

@@ -16,7 +16,7 @@ from jaxdyn._cli_modules import Maker, check_keywords, is_own, loaded
 from jaxdyn._cli_request import SETTINGS, Range, Request
 from jaxdyn.about import unknown_name
 from jaxdyn.sweeps.grid import make_grid
-from jaxdyn.sweeps.measure import Cell, Variable
+from jaxdyn.sweeps.measure import Cell, Variable, first_cell, kept
 from jaxdyn.system import System
 
 __all__ = ["OPTIONS", "Request", "grid_of", "measure_of", "results_of", "system_of", "system_options", "tables_of"]
@@ -148,22 +148,23 @@ def measure_of(request: Request, system: System) -> Callable[[System], Any]:
 def results_of(
     request: Request, system: System, over: Mapping[str, np.ndarray], measure: Any
 ) -> dict[str, tuple[Variable, Any]]:
-    """What a cell will give, by name: words and shapes, from tracing the measure and computing nothing."""
-    sample = {
-        target: jnp.asarray(values[0])
-        for axis in make_grid(system, over).axes
-        for target, values in axis.values.items()
-    }
+    """What is kept of a cell, by name: words and shapes, from tracing the measure and computing nothing."""
+    one = first_cell(system, make_grid(system, over), jax.random.key(0))
     try:
         cell = Cell(measure)
-        shapes = jax.eval_shape(cell, system, sample, jnp.uint32(0), jax.random.key(0))
+        shapes = jax.eval_shape(cell, *one)
     except Exception as error:
         if not is_own(request.measure) and not isinstance(error, TypeError | ValueError):
             raise
         kind = "" if isinstance(error, TypeError | ValueError) else f" ({type(error).__name__})"
         message = f"{request.measure} cannot be computed{kind}: {error}" if request.origin else str(error)
         raise request.error(message, "measure") from error
-    return {name: (variable, shapes[name]) for name, variable in cell.variables.items()}
+    for i, name in enumerate(request.keep or ()):
+        try:
+            kept(cell.variables, [name])
+        except ValueError as error:
+            raise request.error(str(error), "keep", i) from None
+    return {name: (cell.variables[name], shapes[name]) for name in kept(cell.variables, request.keep)}
 
 
 def _maker(request: Request) -> tuple[Callable[[Mapping[str, Any], Mapping[str, Any]], System], Mapping[str, Any]]:

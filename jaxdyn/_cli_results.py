@@ -30,7 +30,7 @@ def rehearse(request: Request, system: System, over: Mapping[str, np.ndarray], r
     shape = tuple(map(len, over.values()))
     variables: dict[str, Any] = {}
     for name, (variable, value) in results.items():
-        if not variable.is_detail and not variable.is_coordinate and (request.keep is None or name in request.keep):
+        if not variable.is_coordinate:
             variables[name] = ((*over, *variable.axes(value.ndim)), _zeros((*shape, *value.shape), value.dtype))
     coords = {name: values for name, values in over.items() if values.ndim == 1}
     if any("state" in dims for dims, _ in variables.values()):
@@ -114,7 +114,7 @@ def where(request: Request) -> list[str]:
     """Lines that say where the results are."""
     lines = []
     if request.out is not None:
-        lines.append(f"stored in {request.out}; open it with xarray.open_zarr({str(request.out)!r})")
+        lines.append(f"stored in {request.out}; open it with jaxdyn.open({str(request.out)!r})")
     if request.plot is not None:
         lines.append(f"drawn in {request.plot}")
     return lines or ["not kept; add --out PATH or --plot PATH"]

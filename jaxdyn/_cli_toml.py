@@ -12,6 +12,7 @@ from jaxdyn._cli_lines import lines_of
 from jaxdyn._cli_modules import is_own
 from jaxdyn._cli_request import SETTINGS, Range, Request
 from jaxdyn.about import unknown_name
+from jaxdyn.sweeps.memory import bytes_of
 
 __all__ = ["SweepFile", "read_file"]
 
@@ -19,7 +20,6 @@ Check = Callable[["SweepFile", Any, tuple[Any, ...]], Any]
 
 PLAIN = ("system", "measure", "store", "seed", "precision", "memory", "chunk", "keep")
 TABLES = (*SETTINGS, "over", "measure_options")
-_SIZE = re.compile(r"\s*(\d+(\.\d*)?|\.\d+)\s*([KMG]I?)?B?\s*", re.IGNORECASE)
 
 
 class SweepFile:
@@ -156,10 +156,10 @@ def _precision(file: SweepFile, value: Any, path: tuple[Any, ...]) -> str:
 
 
 def _memory(file: SweepFile, value: Any, path: tuple[Any, ...]) -> str | int:
-    whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
-    size = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if not whole and not (size and float(size.group(1)) > 0):
-        raise file.error(f'expected a size such as "2GB" or a number of bytes, got {_kind(value)}', *path)
+    try:
+        bytes_of(value if isinstance(value, int | str) else "")
+    except ValueError:
+        raise file.error(f'expected a size such as "2GB" or a number of bytes, got {_kind(value)}', *path) from None
     return value
 
 

@@ -4,10 +4,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import xarray
+import zarr
 from click.testing import CliRunner, Result
 
+from jaxdyn import Status
 from jaxdyn.cli import main
 
 FHN = ("sweep", "fitzhugh_nagumo")
@@ -46,3 +50,27 @@ def refused(*words: object) -> str:
     assert result.stdout == ""
     assert result.stderr.startswith("jaxdyn: ") and result.stderr.count("\n") == 1, result.stderr
     return result.stderr
+
+
+def refused_at(file: Path, line: int, parts: tuple[str, ...]) -> None:
+    """Check the one line about what is wrong in a line of a sweep file."""
+    told = refused("run", file, "--no-cache")
+    assert told.startswith(f"jaxdyn: {file}:{line}: ")
+    for part in parts:
+        assert part in told
+
+
+def done(*words: object) -> str:
+    """What a command prints that ends well; it keeps no compiled programs."""
+    result = run(*words, "--no-cache")
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def unfinished(store: Path, cells: Any) -> None:
+    """Take some cells of a store for not computed, results and all."""
+    group: Any = zarr.open_group(store, mode="r+", use_consolidated=False)
+    group["status"][cells] = np.int8(Status.NOT_RUN)
+    for name in ("end", "exponents"):
+        if name in group:
+            group[name][cells] = 99

@@ -57,6 +57,22 @@ def unchecked() -> Iterator[None]:
 
 
 @pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Regions of sweeps that are computed during a test."""
+    from jaxdyn.sweeps.plan import Plan
+
+    found: list[Any] = []
+    compute = Plan.compute
+
+    def counting(self: Plan, region: Any, wanted: Any = None) -> Any:
+        found.append(region)
+        return compute(self, region, wanted)
+
+    monkeypatch.setattr(Plan, "compute", counting)
+    return found
+
+
+@pytest.fixture
 def closed_figures() -> Iterator[None]:
     """No figure is left open."""
     import matplotlib.pyplot as plt

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import xarray
 from commands import FHN, command, opened, refused, run
 
 import jaxdyn
@@ -89,8 +88,8 @@ def test_sweep_gives_what_the_library_gives(tmp_path):
     largest = expected["exponents"].values[..., 0]
     assert f"{largest.min():.5g} +-" in result.stdout
     assert f"to {largest.max():.5g} +-" in result.stdout
-    assert f"open it with xarray.open_zarr('{store}')" in result.stdout
-    assert xarray.open_zarr(store, chunks=None).equals(data)  # and it opens without a warning
+    assert f"open it with jaxdyn.open('{store}')" in result.stdout
+    assert jaxdyn.open(store).equals(data)  # and it opens without a warning
     assert f"drawn in {figure}" in result.stdout
 
 

@@ -7,11 +7,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-import zarr
-from commands import command, opened, refused, run
+from commands import command, done, opened, refused, refused_at, run, unfinished
 
 import jaxdyn
-from jaxdyn import Status
 
 MODULE = """\
 import jax.numpy as jnp
@@ -68,36 +66,6 @@ def file(tmp_path):
     (tmp_path / "sweep.toml").write_text(SWEEP)
     yield tmp_path / "sweep.toml"
     sys.modules.pop("own_maps", None)
-
-
-@pytest.fixture
-def computed(monkeypatch):
-    """Regions that are computed during a test."""
-    from jaxdyn.sweeps.plan import Plan
-
-    found, compute = [], Plan.compute
-
-    def counting(self, region, wanted=None):
-        found.append(region)
-        return compute(self, region, wanted)
-
-    monkeypatch.setattr(Plan, "compute", counting)
-    return found
-
-
-def done(*words: object) -> str:
-    result = run(*words, "--no-cache")
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def unfinished(store: Path, cells: object) -> None:
-    """Take some cells of a store for not computed, results and all."""
-    group = zarr.open_group(store, mode="r+", use_consolidated=False)
-    group["status"][cells] = np.int8(Status.NOT_RUN)
-    for name in ("end", "exponents"):
-        if name in group:
-            group[name][cells] = 99
 
 
 def say(store: Path, **attributes: str) -> None:
@@ -269,10 +237,7 @@ def run_system():
 def test_wrong_code_is_told_with_its_line(file, wrong, right, line, parts):
     text = SWEEP.replace(wrong, right)
     file.write_text(text.replace("steps = 3", "steps = 0") if right == "lyapunov_spectrum" else text)
-    told = refused("run", file, "--no-cache")
-    assert told.startswith(f"jaxdyn: {file}:{line}: ")
-    for part in parts:
-        assert part in told
+    refused_at(file, line, parts)
     assert not (file.parent / "cells.zarr").exists()
 
 

@@ -3,7 +3,7 @@
 import tomllib
 
 import pytest
-from commands import refused, run
+from commands import done, refused, refused_at, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -212,10 +212,7 @@ def test_each_error_has_its_line(tmp_path, wrong, right, line, parts):
     file = tmp_path / "sweep.toml"
     assert GOOD.count(wrong) == 1
     file.write_text(GOOD.replace(wrong, right))
-    told = refused("run", file, "--no-cache")
-    assert told.startswith(f"jaxdyn: {file}:{line}: ")
-    for part in parts:
-        assert part in told
+    refused_at(file, line, parts)
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -247,10 +244,16 @@ def test_options_are_checked_by_their_kind_and_are_not_swept(tmp_path):
         ("g = [1.0, 2.0]", "n = [3, 4]", 7, "n shapes random_rnn and cannot be swept"),
     ):
         file.write_text(text.replace(wrong, right))
-        told = refused("run", file, "--no-cache")
-        assert told.startswith(f"jaxdyn: {file}:{line}: ") and part in told
+        refused_at(file, line, (part,))
     file.write_text(text)
     assert run("run", file, "--no-cache", "--dry-run").exit_code == 0
+
+
+def test_details_that_are_kept_can_be_drawn(tmp_path):
+    (tmp_path / "sweep.toml").write_text(f'keep = ["running", "running_time"]\n{GOOD}')
+    words = ("run", tmp_path / "sweep.toml", "--dry-run", "--plot", tmp_path / "p.png")
+    told = done(*words, "--variable", "running", "--select", "exponent=0")
+    assert "result: running (32, 2), float32" in told and "result: exponents" not in told
 
 
 def test_what_is_no_text_file(tmp_path):

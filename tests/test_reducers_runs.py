@@ -44,8 +44,8 @@ def test_lanes_vmap_and_a_loop_agree(x64):
     expected = jax.tree.map(lambda *leaves: jnp.stack(leaves), *loop)
     for engine in (Vmap(), Xla(block=2), Native(vectors=1)):
         got = jaxdyn.lanes(measure, engine=engine)(neurons(currents))
-        # Interpolated times divide by differences of states, and the deviation of equal intervals is mere rounding.
-        assert_equal_trees(got, expected, rtol=1e-9, atol=1e-9)
+        # 1000 steps round values of 2 by 1e-12 at most; intervals err by twice that over the slope, 0.1 where w is 0.5.
+        assert_equal_trees(got, expected, rtol=0, atol=2e-11)
 
 
 def test_no_index_is_computed_in_the_loop():
@@ -98,7 +98,8 @@ def test_a_sweep_names_and_labels_all_results():
     assert int(ds["spikes_count"][0]) == 0 and np.isnan(ds["spikes_isi_mean"][0])
     assert np.all(ds["status"] == Status.OK)
     alone = jaxdyn.reduce(models.fitzhugh_nagumo(I=0.5), Mean("v"), n_steps=600, dt=0.1)
-    np.testing.assert_allclose(ds["v_mean"][1], alone.values.mean, rtol=1e-4)  # float32, two compilations
+    # Two compilations in float32: 600 steps round values of 2 by 2^-24 of them, and the cycle attracts.
+    np.testing.assert_allclose(ds["v_mean"][1], alone.values.mean, rtol=0, atol=600 * 2 * 2**-24)
 
 
 def test_derivatives_equal_differences_and_rest_has_one(x64):
@@ -110,11 +111,12 @@ def test_derivatives_equal_differences_and_rest_has_one(x64):
 
     h = 1e-5
     numbers = jax.jit(numbers)
-    difference = (numbers(0.7 + h) - numbers(0.7 - h)) / (2 * h)
+    near, far = ((numbers(0.7 + k * h) - numbers(0.7 - k * h)) / (2 * k * h) for k in (1, 2))
     forward, backward = jax.jacfwd(numbers)(0.7), jax.jacrev(numbers)(0.7)
-    # Central differences: h^2 times third derivatives, up to 1e4 for times; rounding 1e-12 / h.
-    np.testing.assert_allclose(forward, difference, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(backward, forward, rtol=1e-9)
+    # Without their terms in h^2, differences err by rounding, 1e-12 / h: of times, 70 with 16 digits over a slope of 1.
+    np.testing.assert_allclose(forward, (4 * near - far) / 3, rtol=0, atol=2e-12 / h)
+    # The same products in another order: 700 steps of a hundred operations, rounded by 2e-16.
+    np.testing.assert_allclose(backward, forward, rtol=700 * 100 * 2e-16)
 
     def at_rest(r):
         return jaxdyn.reduce(models.logistic(x0=[0.5]).with_params(r=r), Mean("x"), n_steps=3).values.mean
@@ -135,7 +137,8 @@ def test_settings_may_be_traced_and_equal_reducers_are_compiled_once():
     second = run(0.5, 0.2)
     assert len(counted.field.calls) == n_traces
     for expected, *given in ((first, 1.0, 0.1), (second, 0.5, 0.2)):
-        assert_equal_trees(jax.jit(run)(*given), expected, rtol=1e-4)
+        # Two compilations in float32: 300 steps round values of 2 by 2^-24 of them, times by that over a slope of 1.
+        assert_equal_trees(jax.jit(run)(*given), expected, rtol=2**-22, atol=300 * 2 * 2**-24)
     assert first.values["s"].first != second.values["s"].first
     by_threshold = jax.vmap(run, in_axes=(0, None))(jnp.array([1.0, 9.0]), 0.1)
     assert by_threshold.values["s"].count.tolist() == [int(first.values["s"].count), 0]
@@ -189,8 +192,10 @@ def test_reducers_of_the_user(n_steps):
     made = {"total": Total(2.0, Mean("v")), "plain": Plain(), "batches": batches}
     run = jaxdyn.reduce(models.fitzhugh_nagumo(), made, n_steps=n_steps, dt=0.1, n_transient=5, t0=1.0)
     total, plain = run.values["total"], run.values["plain"]
-    np.testing.assert_allclose(total["total"], 2 * n_steps * total["mean"], rtol=1e-4)
-    np.testing.assert_allclose([total["time"], plain["since"]], [0.1 * n_steps, 1.5], rtol=1e-6)
+    # A plain sum of n numbers up to 4 is rounded n times, by 2^-24 of at most 4 n.
+    expected = 2 * n_steps * total["mean"]
+    np.testing.assert_allclose(total["total"], expected, rtol=2**-22, atol=4 * n_steps**2 * 2**-24)
+    np.testing.assert_allclose([total["time"], plain["since"]], [0.1 * n_steps, 1.5], rtol=2**-22)  # a few roundings
     assert (plain["steps"], plain["batches"]) == (n_steps, min(n_steps, 32))
     rest, finished = map(int, run.values["batches"])
     assert (finished, rest) == (min(n_steps, 32), n_steps % min(n_steps, 32))

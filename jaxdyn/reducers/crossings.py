@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxdyn._record import labelled, record
 from jaxdyn._types import Array, Bool, Float, Int, is_concrete
-from jaxdyn.reducers.observed import one_number, watched
+from jaxdyn.reducers.observed import Watching, one_number
 from jaxdyn.reducers.reducer import Span
 
 __all__ = ["Period", "PeriodResult", "Spikes", "SpikesResult"]
@@ -85,6 +85,24 @@ class _Crossings:
         return jnp.where(some, root * jnp.abs(span.dt), jnp.nan)
 
 
+class _OfCrossings(Watching):
+    """What `Spikes` and `Period` share."""
+
+    def _levels(self, y: Array) -> tuple[Array, Array]:
+        """The level that is crossed, and the one below which the next crossing is armed."""
+        raise NotImplementedError
+
+    def init(self, t: Array, x: Array) -> _Crossings:
+        """No crossing yet."""
+        y = self.of(x)
+        return _Crossings.begin(y, self._levels(y)[1])
+
+    def update(self, carry: _Crossings, t: Array, x: Array) -> _Crossings:
+        """One state more."""
+        y = self.of(x)
+        return carry.advanced(y, *self._levels(y), jnp.issubdtype(t.dtype, jnp.integer))
+
+
 @record
 class SpikesResult:
     """Spikes of a run."""
@@ -102,7 +120,7 @@ class SpikesResult:
 
 
 @record
-class Spikes:
+class Spikes(_OfCrossings):
     """Spikes: upward crossings of a threshold.
 
     Parameters
@@ -146,12 +164,11 @@ class Spikes:
     (10, 39.5)
     """
 
-    of: Any
     threshold: Any
     reset: Any = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "of", watched(self.of, self))
+        super().__post_init__()
         one_number(self.threshold, "threshold of Spikes")
         if self.reset is None:
             return
@@ -161,16 +178,6 @@ class Spikes:
                 f"reset of Spikes must not exceed the threshold {self.threshold}, got {self.reset}; "
                 "it is where the value must fall below before it can spike again"
             )
-
-    def init(self, t: Array, x: Array) -> _Crossings:
-        """No spike yet."""
-        y = self.of(x)
-        return _Crossings.begin(y, self._levels(y)[1])
-
-    def update(self, carry: _Crossings, t: Array, x: Array) -> _Crossings:
-        """One state more."""
-        y = self.of(x)
-        return carry.advanced(y, *self._levels(y), jnp.issubdtype(t.dtype, jnp.integer))
 
     def _levels(self, y: Array) -> tuple[Array, Array]:
         threshold = jnp.asarray(self.threshold, y.dtype)
@@ -198,7 +205,7 @@ class PeriodResult:
 
 
 @record
-class Period:
+class Period(_OfCrossings):
     """Period of an oscillation, from its upward crossings of a level.
 
     Parameters
@@ -233,23 +240,15 @@ class Period:
     (7, 6.283)
     """
 
-    of: Any
     level: Any
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "of", watched(self.of, self))
+        super().__post_init__()
         one_number(self.level, "level of Period")
 
-    def init(self, t: Array, x: Array) -> _Crossings:
-        """No crossing yet."""
-        y = self.of(x)
-        return _Crossings.begin(y, jnp.asarray(self.level, y.dtype))
-
-    def update(self, carry: _Crossings, t: Array, x: Array) -> _Crossings:
-        """One state more."""
-        y = self.of(x)
+    def _levels(self, y: Array) -> tuple[Array, Array]:
         level = jnp.asarray(self.level, y.dtype)
-        return carry.advanced(y, level, level, jnp.issubdtype(t.dtype, jnp.integer))
+        return level, level
 
     def finish(self, carry: _Crossings, span: Span) -> PeriodResult:
         """Result."""

@@ -1,13 +1,11 @@
 """Local maxima and minima of a run."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from jaxdyn._record import labelled, record
 from jaxdyn._types import Array, Bool, Float, Int
 from jaxdyn.analysis.tangent import CompensatedSum
-from jaxdyn.reducers.observed import watched
+from jaxdyn.reducers.observed import Watching
 from jaxdyn.reducers.reducer import Span
 
 __all__ = ["Extrema", "ExtremaResult"]
@@ -69,7 +67,7 @@ class _Turns:
 
 
 @record
-class Extrema:
+class Extrema(Watching):
     """Local maxima and minima: how many, and their mean, lowest and highest height.
 
     Parameters
@@ -103,11 +101,6 @@ class Extrema:
     >>> int(run.values.n_maxima), round(float(run.values.mean_maximum), 4)
     (49, 0.7995)
     """
-
-    of: Any
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "of", watched(self.of, self))
 
     def init(self, t: Array, x: Array) -> _Turns:
         """No turn yet."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxdyn._record import detail, labelled, record, static
 from jaxdyn._types import Array, Float, Int, is_concrete, whole_number
-from jaxdyn.reducers.observed import one_number, watched
+from jaxdyn.reducers.observed import Watching, one_number
 from jaxdyn.reducers.reducer import Span
 
 __all__ = ["Histogram", "HistogramResult"]
@@ -24,7 +24,7 @@ class HistogramResult:
 
 
 @record
-class Histogram:
+class Histogram(Watching):
     """Histogram of the states of a run over bins of equal width.
 
     Parameters
@@ -60,13 +60,12 @@ class Histogram:
     Array([ 0,  0, 10,  0], dtype=int32)
     """
 
-    of: Any
     low: Any
     high: Any
     bins: int = static()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "of", watched(self.of, self))
+        super().__post_init__()
         one_number(self.low, "low of Histogram")
         one_number(self.high, "high of Histogram")
         object.__setattr__(self, "bins", whole_number(self.bins, "bins of Histogram"))

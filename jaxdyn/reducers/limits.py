@@ -1,12 +1,10 @@
 """The smallest and the largest value of a run."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from jaxdyn._record import labelled, record
 from jaxdyn._types import Array, Float, Int, Shaped
-from jaxdyn.reducers.observed import watched
+from jaxdyn.reducers.observed import Watching
 from jaxdyn.reducers.reducer import Span
 
 __all__ = ["ExtremeResult", "Maximum", "Minimum"]
@@ -41,8 +39,30 @@ class _Best:
         return ExtremeResult(self.value, span.time(self.at))
 
 
+class _Extreme(Watching):
+    """What `Minimum` and `Maximum` share."""
+
+    @staticmethod
+    def _better(y: Array, best: Array) -> Array:
+        """Whether a value takes the place of the best one so far."""
+        raise NotImplementedError
+
+    def init(self, t: Array, x: Array) -> _Best:
+        """The start's value."""
+        return _Best.first(self.of(x))
+
+    def update(self, carry: _Best, t: Array, x: Array) -> _Best:
+        """One state more."""
+        y = self.of(x)
+        return carry.with_next(y, self._better(y, carry.value))
+
+    def finish(self, carry: _Best, span: Span) -> ExtremeResult:
+        """Result."""
+        return carry.result(span)
+
+
 @record
-class Minimum:
+class Minimum(_Extreme):
     """Smallest value of a run, the start included, and when it was reached first.
 
     Parameters
@@ -67,27 +87,13 @@ class Minimum:
     (0.25, 0)
     """
 
-    of: Any
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "of", watched(self.of, self))
-
-    def init(self, t: Array, x: Array) -> _Best:
-        """The start's value."""
-        return _Best.first(self.of(x))
-
-    def update(self, carry: _Best, t: Array, x: Array) -> _Best:
-        """One state more."""
-        y = self.of(x)
-        return carry.with_next(y, y < carry.value)
-
-    def finish(self, carry: _Best, span: Span) -> ExtremeResult:
-        """Result."""
-        return carry.result(span)
+    @staticmethod
+    def _better(y: Array, best: Array) -> Array:
+        return y < best
 
 
 @record
-class Maximum:
+class Maximum(_Extreme):
     """Largest value of a run, the start included, and when it was reached first; else as `Minimum`.
 
     Examples
@@ -98,20 +104,6 @@ class Maximum:
     (1.0, 1)
     """
 
-    of: Any
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "of", watched(self.of, self))
-
-    def init(self, t: Array, x: Array) -> _Best:
-        """The start's value."""
-        return _Best.first(self.of(x))
-
-    def update(self, carry: _Best, t: Array, x: Array) -> _Best:
-        """One state more."""
-        y = self.of(x)
-        return carry.with_next(y, y > carry.value)
-
-    def finish(self, carry: _Best, span: Span) -> ExtremeResult:
-        """Result."""
-        return carry.result(span)
+    @staticmethod
+    def _better(y: Array, best: Array) -> Array:
+        return y > best

@@ -1,14 +1,13 @@
 """Mean and variance over long runs: sums that do not lose what is small beside them."""
 
 import math
-from typing import Any
 
 import jax.numpy as jnp
 
 from jaxdyn._record import labelled, record
 from jaxdyn._types import Array, Float, Int
 from jaxdyn.analysis.tangent import CompensatedSum
-from jaxdyn.reducers.observed import watched
+from jaxdyn.reducers.observed import Watching
 from jaxdyn.reducers.reducer import Span
 
 __all__ = ["Mean", "MeanResult", "Variance", "VarianceResult"]
@@ -37,7 +36,7 @@ class _Means:
 
 
 @record
-class Mean:
+class Mean(Watching):
     """Mean over the states of a run, and its standard error.
 
     Parameters
@@ -73,11 +72,6 @@ class Mean:
     >>> bool(abs(run.values.mean - 0.5) < 4 * run.values.std_error)
     True
     """
-
-    of: Any
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "of", watched(self.of, self))
 
     def init(self, t: Array, x: Array) -> _Means:
         """Nothing is counted yet."""
@@ -131,7 +125,7 @@ class _Squares:
 
 
 @record
-class Variance:
+class Variance(Watching):
     """Variance over the states of a run, and its root.
 
     Parameters
@@ -161,11 +155,6 @@ class Variance:
     >>> round(float(run.values.variance), 2)
     0.13
     """
-
-    of: Any
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "of", watched(self.of, self))
 
     def init(self, t: Array, x: Array) -> _Squares:
         """Nothing is counted yet."""

@@ -13,7 +13,7 @@ from jaxdyn._types import Array, is_concrete
 from jaxdyn.about import unknown_name
 from jaxdyn.system import System, callable_tree
 
-__all__ = ["Component", "Observed", "bound", "one_number", "watched"]
+__all__ = ["Component", "Observed", "Watching", "bound", "one_number", "watched"]
 
 
 @record
@@ -62,6 +62,16 @@ class Observed:
     def __repr__(self) -> str:
         inner = getattr(self.function, "func", self.function)
         return getattr(inner, "__qualname__", type(inner).__name__)
+
+
+@record
+class Watching:
+    """Reducer that watches one state, by name or index, or a number that a function makes of the state."""
+
+    of: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "of", watched(self.of, self))
 
 
 def watched(of: Any, owner: Any) -> Component | Observed:

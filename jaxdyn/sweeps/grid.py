@@ -10,9 +10,14 @@ import numpy as np
 from jaxdyn.about import unknown_name
 from jaxdyn.system import System
 
-__all__ = ["Axis", "Grid", "Region", "make_grid", "place"]
+__all__ = ["Axis", "Grid", "Region", "make_grid", "n_cells", "place"]
 
 Region = tuple[slice, ...]
+
+
+def n_cells(region: Region) -> int:
+    """Number of cells of a region."""
+    return math.prod(r.stop - r.start for r in region)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +99,8 @@ def make_grid(system: System, over: Mapping[Any, Any]) -> Grid:
         targets = key if isinstance(key, tuple) else (key,)
         arrays = given if isinstance(key, tuple) else (given,)
         if not hasattr(arrays, "__len__") or len(targets) != len(arrays):
-            raise ValueError(f"zipped axis {key} needs {len(targets)} arrays of values, got shape {np.shape(arrays)}")
+            got = _array(key, arrays).shape
+            raise ValueError(f"zipped axis {key} needs {len(targets)} arrays of values, got shape {got}")
         if len(set(targets)) < len(targets):
             raise ValueError(f"each name can be swept once, got {list(targets)}")
         values = {target: _values(system, target, array) for target, array in zip(targets, arrays, strict=True)}
@@ -126,7 +132,7 @@ def _values(system: System, target: Any, given: Any) -> np.ndarray[Any, Any]:
     known = [*system.params, *system.state_names, "x0"]
     if target not in known:
         raise TypeError(f"{system.about.name} has nothing to sweep called {unknown_name(str(target), known)}")
-    array = np.asarray(given)
+    array = _array(target, given)
     if target in system.params:
         like = system.params[target]
         shape, dtype = like.shape, like.dtype
@@ -142,3 +148,12 @@ def _values(system: System, target: Any, given: Any) -> np.ndarray[Any, Any]:
     if dtype.kind in "iub" and not np.array_equal(cast, array):
         raise ValueError(f"values of {target!r} do not fit its dtype {dtype}: {array.min()} to {array.max()}")
     return cast
+
+
+def _array(target: Any, given: Any) -> np.ndarray[Any, Any]:
+    try:
+        return np.asarray(given)
+    except ValueError:  # rows of different lengths
+        raise ValueError(
+            f"values of {target!r} must be an array, got rows of different lengths: {given!r:.60}"
+        ) from None

@@ -1,7 +1,7 @@
 """The layout of a sweep's zarr store: its arrays, its coordinates, and the manifest that says which sweep it holds."""
 
 import json
-import os
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,45 +9,38 @@ from typing import Any
 import numpy as np
 
 from jaxdyn.sweeps.labels import coordinates, variable_attributes
+from jaxdyn.sweeps.place import MANIFEST
 from jaxdyn.sweeps.plan import CELL, PROGRAM, Plan
 
 __all__ = [
     "ALL_CHUNKS",
     "DAMAGE",
-    "MANIFEST",
     "check_same_sweep",
+    "check_storable",
     "create",
-    "manifest",
     "mend_coordinates",
-    "place_of",
-    "stored_chunk",
     "whole_values",
 ]
 
 DAMAGE = (FileNotFoundError, ValueError, RuntimeError)
 """What reading a chunk raises that was lost, cut short or changed; not what a machine in need raises."""
 
-MANIFEST = "jaxdyn_sweep"
-
 ALL_CHUNKS = {"array.write_empty_chunks": True}
 """Chunks of fill values are written too: one that is missing was lost."""
 
 
-def place_of(store: Any) -> Path:
-    """Path of a store on this machine, as it was given."""
-    try:
-        text = os.fspath(store)
-    except TypeError:
-        raise TypeError(f"a store is the path of a directory, got {store!r}") from None
-    if not isinstance(text, str) or not text or "://" in text or "\0" in text:
-        raise ValueError(f"a store is the path of a directory on this machine, got {text!r}")
-    return Path(text).expanduser()
+_ONE_AT_A_TIME = threading.Lock()
+"""Threads share the filters of warnings."""
 
 
-def stored_chunk(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
-    """Chunk of the sweep that made this store, or None if there is no store yet."""
-    found = manifest(Path(path))
-    return tuple(json.loads(found["chunk"])) if found else None
+def check_storable(plan: Plan) -> None:
+    """Complain about results of a type that zarr has none for, such as bfloat16."""
+    for layout in plan.layouts:
+        if layout.dtype.kind not in "biufc":
+            raise TypeError(
+                f"a store has no numbers of type {layout.dtype}, which {layout.name!r} is; let the measure convert "
+                "it, as with .astype(jnp.float32)"
+            )
 
 
 def create(path: Path, plan: Plan, attributes: dict[str, Any]) -> Any:
@@ -83,7 +76,8 @@ def create(path: Path, plan: Plan, attributes: dict[str, Any]) -> Any:
             compressors=[ZstdCodec(level=1, checksum=True)],
         )
     names = [name for name in coordinates(plan) if name not in plan.grid.dims]
-    with warnings.catch_warnings():  # xarray expects all metadata in one file; zarr warns that this is no standard yet
+    # xarray expects all metadata in one file; zarr warns that this is no standard yet.
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         group = zarr.consolidate_metadata(group.store, zarr_format=3)
     group.attrs.put({**attributes, "coordinates": " ".join(names), MANIFEST: json.dumps(plan.fingerprint)})
@@ -134,21 +128,6 @@ def _clear(path: Path, group: Any) -> None:
             del group[child.name]
         elif not any(child.iterdir()):
             child.rmdir()
-
-
-def manifest(path: Path) -> dict[str, str]:
-    """Fingerprint of the sweep that a store holds; empty where no store was completely laid out yet."""
-    # A kill during the very first write leaves nothing but zarr's unpublished file.
-    if not path.exists() or (path.is_dir() and all(entry.suffix == ".partial" for entry in path.iterdir())):
-        return {}
-    import zarr
-
-    try:
-        return json.loads(str(zarr.open_group(path, mode="r", use_consolidated=False).attrs[MANIFEST]))
-    except Exception as error:
-        raise ValueError(
-            f"{path} exists and is not a sweep's store ({type(error).__name__}); give a path that is new or empty"
-        ) from None
 
 
 def check_same_sweep(path: Path, stored: dict[str, str], plan: Plan) -> None:

@@ -4,18 +4,19 @@ import dataclasses
 import functools
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxdyn._types import Array
+from jaxdyn.about import unknown_name
 from jaxdyn.errors import Status
-from jaxdyn.sweeps.grid import place
+from jaxdyn.sweeps.grid import Grid, place
 from jaxdyn.system import System
 
-__all__ = ["Cell", "Variable", "describe_measure"]
+__all__ = ["Cell", "Variable", "describe_measure", "first_cell", "kept"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +68,22 @@ class Cell:
         return {name: value for name, value in named.items() if self.keep is None or name in self.keep} | {
             "status": status
         }
+
+
+def first_cell(system: System, grid: Grid, key: Array) -> tuple[Any, ...]:
+    """What a `Cell` of this grid takes."""
+    values = {target: jnp.asarray(array[0]) for axis in grid.axes for target, array in axis.values.items()}
+    return system, values, jnp.uint32(0), key
+
+
+def kept(variables: Mapping[str, Variable], keep: Sequence[str] | None) -> list[str]:
+    """Names of the variables that a sweep keeps: those asked for, or all but details; constants among them."""
+    if keep is None:
+        return [name for name, variable in variables.items() if not variable.is_detail]
+    for name in keep:
+        if name not in variables and name != "status":
+            raise ValueError(f"the measure gives nothing called {unknown_name(name, list(variables))}")
+    return [name for name in variables if name in keep]
 
 
 def _flatten(result: Any, name: str) -> Iterator[tuple[Variable, Any]]:

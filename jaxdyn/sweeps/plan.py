@@ -16,13 +16,12 @@ import numpy as np
 from jaxdyn._arrays import is_same_in_all_lanes
 from jaxdyn._fingerprint import digest, environment, program_parts
 from jaxdyn._types import Array, default_dtype
-from jaxdyn.about import unknown_name
 from jaxdyn.engine.engines import Engine
 from jaxdyn.errors import Status
 from jaxdyn.sweeps.devices import is_out_of_memory
 from jaxdyn.sweeps.grid import Grid, Region, place
 from jaxdyn.sweeps.known import Equations
-from jaxdyn.sweeps.measure import Cell, Variable
+from jaxdyn.sweeps.measure import Cell, Variable, first_cell, kept
 from jaxdyn.sweeps.program import Program, Programs, Settings, chunk_programs, compiled_once
 from jaxdyn.system import System
 
@@ -147,13 +146,12 @@ def make_plan(
 ) -> Plan:
     """Trace the measure, choose what is kept, choose the chunk, compile it."""
     key = jax.random.key(seed)
-    sample = {target: jnp.asarray(array[0]) for axis in grid.axes for target, array in axis.values.items()}
-    one = (system, sample, jnp.uint32(0), key)
+    one = first_cell(system, grid, key)
     probe = Cell(measure)
     traced, shapes = jax.make_jaxpr(probe, return_shape=True)(*one)
     equations = Equations(traced, shapes)
     constants = _constants(measure, probe.variables, one, equations)
-    names = [name for name in _kept(probe.variables, keep) if name not in constants]
+    names = [name for name in kept(probe.variables, keep) if name not in constants]
     dims = _unique_dims(probe.variables, shapes, constants, grid.names)
     used = {dim for name in names for dim in dims[name]}
     coordinates = {
@@ -173,17 +171,10 @@ def make_plan(
 
 
 def _layout(name: str, dims: tuple[str, ...], array: Any, variable: Variable | None) -> Layout:
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        raise TypeError(f"{name!r} is a random key; let the measure return numbers drawn with it, or its key_data")
     label = (variable.words, variable.unit) if variable else ()
     return Layout(name, dims, array.shape, np.dtype(array.dtype), *label)
-
-
-def _kept(variables: dict[str, Variable], keep: tuple[str, ...] | None) -> list[str]:
-    if keep is None:
-        return [name for name, variable in variables.items() if not variable.is_detail]
-    for name in keep:
-        if name not in variables and name != "status":
-            raise ValueError(f"the measure gives nothing called {unknown_name(name, list(variables))}")
-    return [name for name in variables if name in keep]
 
 
 def _constants(

@@ -121,51 +121,73 @@ def chunk_programs(
     cell: Cell, system: System, grid: Grid, key: Array, settings: Settings, equations: Equations
 ) -> tuple[tuple[int, ...], Programs]:
     """Shape of a chunk and its programs; the caller's number of cells, or one that fits caches and memory."""
-    in_axes = (None, 0, 0, None)
-    batched = batch(cell, in_axes, engine=settings.engine or Automatic(grid.size))
-    n_devices = max(1, len(settings.devices))
-    budget = settings.budget or default_memory()
-
-    def arguments(lanes: int) -> tuple[Any, ...]:
-        one = (1,) * len(grid.shape)
-        values, numbers = grid.cells(next(grid.regions(one)), one)  # their shapes count
-        return (
-            system,
-            {name: np.repeat(array, lanes, 0) for name, array in values.items()},
-            np.repeat(numbers, lanes),
-            key,
-        )
-
-    def program(lanes: int) -> Program:
-        given = arguments(lanes), settings.devices, arguments(round_up(lanes, n_devices))
-        try:
-            return compiled_once(batched, *given)
-        except jax.errors.JaxRuntimeError as error:
-            if not is_refused(error):
-                raise
-        return compiled_once(jax.vmap(cell, in_axes), *given)
+    chunks = _Chunks(cell, system, grid, key, settings)
 
     def fitting() -> tuple[tuple[int, ...], Program, Callable[[int], Program]]:
-        if settings.lanes is not None:
-            chunk = grid.chunk_shape(settings.lanes)
-            return chunk, program(math.prod(chunk)), program
-        lanes = min(n_devices * _lanes(equations), -(-grid.size // n_workers()))
-        if jax.default_backend() == "cpu":
-            width = widest(jax.make_jaxpr(batched)(*arguments(lanes)).jaxpr) - widest(equations.jaxpr)
-            lanes = max(1, min(lanes, n_devices * lanes * MAX_WIDTH // max(1, width)))
-        while True:
-            chunk = grid.chunk_shape(lanes)
-            compiled = program(math.prod(chunk))
-            needed = _bytes(compiled.run) * compiled.n_workers
-            if needed <= budget or lanes == 1:
-                return chunk, compiled, program
-            lanes = max(1, min(lanes // 2, lanes * budget // needed))
+        return *chunks.fitting(equations), chunks.program
 
     chunk, first, make = equations.known((cell.keep, grid.shape, settings, n_workers()), fitting)
     return chunk, Programs(first, make)
 
 
-def _lanes(equations: Equations) -> int:
+IN_AXES = (None, 0, 0, None)
+"""Of a cell's arguments: system, swept values, numbers, key."""
+
+
+class _Chunks:
+    """Chunks of a sweep, of any number of cells, and their programs."""
+
+    def __init__(self, cell: Cell, system: System, grid: Grid, key: Array, settings: Settings) -> None:
+        self.cell, self.system, self.grid, self.key, self.settings = cell, system, grid, key, settings
+        self.batched = batch(cell, IN_AXES, engine=settings.engine or Automatic(grid.size))
+        self.n_devices = max(1, len(settings.devices))
+
+    def arguments(self, lanes: int) -> tuple[Any, ...]:
+        """Arguments for so many cells, of which only the shapes count."""
+        one = (1,) * len(self.grid.shape)
+        values, numbers = self.grid.cells(next(self.grid.regions(one)), one)
+        return (
+            self.system,
+            {name: np.repeat(array, lanes, 0) for name, array in values.items()},
+            np.repeat(numbers, lanes),
+            self.key,
+        )
+
+    def program(self, lanes: int) -> Program:
+        """Compiled code for so many cells, or a few more that the devices share evenly."""
+        shared = round_up(lanes, self.n_devices)
+        given = self.arguments(lanes), shared, self.settings.devices, self.arguments(shared)
+        try:
+            return compiled_once(self.batched, *given)
+        except jax.errors.JaxRuntimeError as error:
+            if not is_refused(error):
+                raise
+        return compiled_once(jax.vmap(self.cell, IN_AXES), *given)
+
+    def fitting(self, equations: Equations) -> tuple[tuple[int, ...], Program]:
+        """The chunk that was asked for, or the largest that caches and memory have room for."""
+        if self.settings.lanes is not None:
+            chunk = self.grid.chunk_shape(self.settings.lanes)
+            return chunk, self.program(math.prod(chunk))
+        budget = self.settings.budget or default_memory()
+        lanes = self._narrowed(min(self.n_devices * _by_work(equations), -(-self.grid.size // n_workers())), equations)
+        while True:
+            chunk = self.grid.chunk_shape(lanes)
+            compiled = self.program(math.prod(chunk))
+            needed = _memory_of(compiled.run) * compiled.n_workers
+            if needed <= budget or lanes == 1:
+                return chunk, compiled
+            lanes = max(1, min(lanes // 2, lanes * budget // needed))
+
+    def _narrowed(self, lanes: int, equations: Equations) -> int:
+        """So few cells that the widest results in between stay in the caches of a CPU."""
+        if jax.default_backend() != "cpu":
+            return lanes
+        width = widest(jax.make_jaxpr(self.batched)(*self.arguments(lanes)).jaxpr) - widest(equations.jaxpr)
+        return max(1, min(lanes, self.n_devices * lanes * MAX_WIDTH // max(1, width)))
+
+
+def _by_work(equations: Equations) -> int:
     """Cells of a chunk by the work in each."""
     platform = jax.default_backend()
     few = LANES.get(platform, LANES_ELSEWHERE)
@@ -180,12 +202,12 @@ def widest(jaxpr: Any) -> int:
     """Bytes of the widest result of any equation, also inside loops and calls."""
     sizes = [0]
     for equation in jaxpr.eqns:
-        sizes.append(sum(_size(v.aval) for v in equation.outvars))
+        sizes.append(sum(_width(v.aval) for v in equation.outvars))
         sizes += [widest(inner) for value in equation.params.values() for inner in _jaxprs(value)]
     return max(sizes)
 
 
-def _size(aval: Any) -> int:
+def _width(aval: Any) -> int:
     """Bytes of an array; random keys and tokens count nothing."""
     return math.prod(getattr(aval, "shape", ())) * getattr(getattr(aval, "dtype", None), "itemsize", 0)
 
@@ -204,9 +226,13 @@ _COMPILED: OrderedDict[str, Program] = OrderedDict()
 
 
 def compiled_once(
-    function: Any, arguments: tuple[Any, ...], devices: tuple[Any, ...] = (), shared_out: tuple[Any, ...] = ()
+    function: Any,
+    arguments: tuple[Any, ...],
+    lanes: int = 1,
+    devices: tuple[Any, ...] = (),
+    shared_out: tuple[Any, ...] = (),
 ) -> Program:
-    """Program of this process, found by its code: a repeated sweep compiles nothing.
+    """Program of this process for so many cells, found by its code: a repeated sweep compiles nothing.
 
     It takes the arguments' leaves: all of them and nothing else, because equal code may stand for systems whose
     fields are different objects, or read different parameters of one system. Several devices take `shared_out`, cells
@@ -225,7 +251,6 @@ def compiled_once(
         lowered = on_devices(function, tree, leaves, devices).lower(leaves)
         text, *beside = program_parts(lowered)
     options = COMPILER_OPTIONS.get(jax.default_backend())
-    lanes = np.shape(arguments[2])[0] if len(arguments) == 4 and np.ndim(arguments[2]) else 1
     if "callback" in text:  # the text numbers Python callbacks without telling them apart
         return Program(lowered.compile(options), name, workers, lanes, calls_back=True)
     key = digest([text, *map(str, devices or jax.local_devices()[:1]), *beside])
@@ -236,6 +261,7 @@ def compiled_once(
     return program
 
 
-def _bytes(compiled: Any) -> int:
+def _memory_of(compiled: Any) -> int:
+    """Bytes that a program takes while it runs."""
     usage = compiled.memory_analysis()
     return 0 if usage is None else int(usage.temp_size_in_bytes + usage.output_size_in_bytes)

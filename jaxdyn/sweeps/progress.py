@@ -1,12 +1,8 @@
 """How far a stored sweep is: cells done, failed and left, and how fast they come."""
 
 import dataclasses
-import heapq
-import itertools
-import json
 import math
 import os
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,21 +11,11 @@ from typing import Any
 import numpy as np
 
 from jaxdyn.errors import Status
-from jaxdyn.sweeps.layout import MANIFEST
-from jaxdyn.sweeps.lock import is_locked, lock_file
+from jaxdyn.sweeps.lock import is_locked
+from jaxdyn.sweeps.pace import LONGEST, Pace
+from jaxdyn.sweeps.place import Kind, look
 
 __all__ = ["StoreProgress", "progress_of", "progress_or_none"]
-
-AHEAD = 60.0
-"""Seconds by which a file may be newer than now; clocks of a network's machines differ by less."""
-RECENT = 256
-"""Chunks that tell the rate where nothing says when the writing began."""
-PAUSE = 600.0
-"""A pause between two runs is longer than this, and than ten times all that was written since."""
-LEAST = 1e-3
-"""Seconds; what takes less, as when a store is copied, says nothing."""
-LONGEST = 100 * 365.25 * 86400.0
-"""An estimate beyond this says nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +92,7 @@ def progress_of(path: str | os.PathLike[str]) -> StoreProgress:
     path = Path(path)
     group = _opened(path)
     status = _status(path, group)
-    pace = _Pace(_begin(path))
+    pace = Pace(path)
     counts, damaged = _counts(path, status, pace)
     return StoreProgress(
         path=path,
@@ -136,31 +122,21 @@ class _NotBegunError(ValueError):
 
 def _opened(path: Path) -> Any:
     """Group of a store that was completely laid out, for reading; an error says what else is there."""
-    import zarr
-
-    if not path.exists():
+    found = look(path)
+    if found.kind is Kind.STORE:
+        return found.group
+    if found.kind is Kind.NOTHING:
         raise _NotBegunError(f"there is no store at {path}; give the path that the sweep was begun with")
-    if not path.is_dir():
-        raise ValueError(f"{path} is a file, not a sweep's store; give the directory of a store")
-    entries = [entry.suffix for entry in path.iterdir()]
-    if not entries:
+    if found.kind is Kind.EMPTY:
         raise _NotBegunError(f"{path} is empty, not a sweep's store; give the path that the sweep was begun with")
-    if set(entries) == {".partial"}:
-        raise _NotBegunError(_cut_short(path))
-    try:
-        group = zarr.open_group(path, mode="r", use_consolidated=False)
-        manifest = json.loads(str(group.attrs[MANIFEST]))
-    except Exception as error:
-        raise ValueError(
-            f"{path} is not a sweep's store ({type(error).__name__}); give the path that a sweep was begun with"
-        ) from None
-    if not manifest:
-        raise _NotBegunError(_cut_short(path))
-    return group
-
-
-def _cut_short(path: Path) -> str:
-    return f"the layout of {path} was cut short before any cell was computed; begin its sweep again, with the same path"
+    if found.kind is Kind.CUT_SHORT:
+        raise _NotBegunError(
+            f"the layout of {path} was cut short before any cell was computed; "
+            "begin its sweep again, with the same path"
+        )
+    if found.kind is Kind.FILE:
+        raise ValueError(f"{path} is a file, not a sweep's store; give the directory of a store")
+    raise ValueError(f"{path} is not a sweep's store ({found.error}); give the path that a sweep was begun with")
 
 
 def _status(path: Path, group: Any) -> Any:
@@ -176,7 +152,7 @@ def _status(path: Path, group: Any) -> Any:
     return status
 
 
-def _counts(path: Path, status: Any, pace: "_Pace") -> tuple[dict[int, int], int]:
+def _counts(path: Path, status: Any, pace: Pace) -> tuple[dict[int, int], int]:
     """Cells by code, and chunks that are damaged; finished chunks are told to `pace`."""
     chunk = status.shards or status.chunks
     counts: Counter[int] = Counter()
@@ -228,59 +204,3 @@ def _name(code: int) -> str:
         return Status(code).name.lower()
     except ValueError:
         return f"code {code}"  # of a later version
-
-
-class _Pace:
-    """How fast chunks came, from the times of their files and the time when the last writer began.
-
-    Times are those of a clock that may have jumped: what lies in the future is left out, and the rest must
-    span some time.
-    """
-
-    def __init__(self, begin: float | None) -> None:
-        self.begin, self.now = begin, time.time()
-        self.last: float | None = None
-        self.cells_since_begin = 0
-        self.recent: list[tuple[float, int]] = []
-
-    def add(self, modified: float, cells: int) -> None:
-        """Count a chunk; only the last ones are remembered."""
-        self.last = modified if self.last is None else max(self.last, modified)
-        if modified > self.now + AHEAD:
-            return
-        if self.begin is not None and modified > self.begin:
-            self.cells_since_begin += cells
-        heapq.heappush(self.recent, (modified, cells))
-        if len(self.recent) > RECENT:
-            heapq.heappop(self.recent)
-
-    def seconds_since_last(self) -> float | None:
-        """Age of the newest chunk."""
-        if self.last is None or self.last > self.now + AHEAD:
-            return None
-        return max(0.0, self.now - self.last)
-
-    def rate(self) -> float | None:
-        """Cells per second of the last run."""
-        cells, seconds = self._since_pause()
-        if self.cells_since_begin and self.begin is not None:
-            cells, seconds = self.cells_since_begin, max(self.recent)[0] - self.begin
-        return cells / seconds if cells and LEAST < seconds < LONGEST else None
-
-    def _since_pause(self) -> tuple[int, float]:
-        """Cells and seconds; how long the first chunk took is not known, so it counts nothing."""
-        cells, seconds = 0, 0.0
-        for (before, _), (after, n) in reversed(list(itertools.pairwise(sorted(self.recent)))):
-            gap = after - before
-            if cells and gap > max(PAUSE, 10 * seconds):
-                break
-            cells, seconds = cells + n, seconds + gap
-        return cells, seconds
-
-
-def _begin(path: Path) -> float | None:
-    """When the writer began, if there is one: it writes its name into the lock beside the store."""
-    try:
-        return lock_file(path).stat().st_mtime
-    except OSError:
-        return None

@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.sweeps.grid import Region
-from jaxdyn.sweeps.layout import DAMAGE, manifest, place_of, whole_values
+from jaxdyn.sweeps.layout import DAMAGE, whole_values
+from jaxdyn.sweeps.place import manifest, place_of
 from jaxdyn.sweeps.plan import CELL, Plan
 
 __all__ = ["Earlier"]
@@ -44,7 +45,7 @@ class Earlier:
         self._taken: dict[tuple[int, ...], tuple[np.ndarray[Any, Any], Results]] = {}
 
     def missing(self, region: Region) -> np.ndarray[Any, Any] | None:
-        """Which cells of a region have to be computed, None if all; the others are kept until `fill`."""
+        """Which cells of a region have to be computed, None if all; the others are kept until `fill` or `whole`."""
         own = [positions[r] for positions, r in zip(self.positions, region, strict=True)]
         found = functools.reduce(np.logical_and.outer, (places >= 0 for places in own))
         if not found.any():
@@ -71,6 +72,11 @@ class Earlier:
         for name, array in whole.items():
             array[finished] = stored[name]
         return whole
+
+    def whole(self, region: Region) -> Results:
+        """Results of a region of which no cell was missing."""
+        finished, stored = self._taken.pop(tuple(r.start for r in region))
+        return {name: array.reshape(*finished.shape, *array.shape[1:]) for name, array in stored.items()}
 
     def _positions(self, i: int) -> np.ndarray[Any, Any]:
         """For each value along a dimension its place in the earlier grid, or -1."""

@@ -5,7 +5,7 @@ import functools
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,10 @@ from jaxdyn._types import whole_number
 from jaxdyn.engine.engines import Engine, check_engine
 from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.sweeps.devices import chosen_devices
-from jaxdyn.sweeps.grid import Region, make_grid
+from jaxdyn.sweeps.grid import Region, make_grid, n_cells
 from jaxdyn.sweeps.labels import provenance
-from jaxdyn.sweeps.layout import MANIFEST, place_of, stored_chunk
+from jaxdyn.sweeps.memory import bytes_of
+from jaxdyn.sweeps.place import MANIFEST, place_of, stored_chunk
 from jaxdyn.sweeps.plan import Plan, make_plan
 from jaxdyn.sweeps.processes import is_lead, lead_first, meet, own_share
 from jaxdyn.sweeps.program import Settings
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     import xarray
 
 __all__ = ["sweep"]
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 
 
 def sweep(
@@ -141,14 +140,14 @@ def sweep(
         chunk = whole_number(chunk, "chunk")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}")
-    names = None if keep is None else tuple([keep] if isinstance(keep, str) else keep)
+    names = None if keep is None else _names(keep)
     check_engine(engine)
     check_executor(executor)
     store = None if store is None else place_of(store)
-    budget = None if memory is None else _bytes(memory)
+    budget = None if memory is None else bytes_of(memory)
     used = chosen_devices(devices)
     with lead_first():
-        settings = Settings(_lanes(chunk, store), budget, engine, used)
+        settings = Settings(_cells_of_chunk(chunk, store), budget, engine, used)
         plan = make_plan(system, grid, measure, names, int(seed), settings)
         earlier = None if reuse is None else Earlier(plan, reuse)
         sink = _sink(plan, _with_own(provenance(plan, measure, int(seed)), attributes), store)
@@ -168,7 +167,15 @@ def sweep(
     return sink.dataset()
 
 
-def _lanes(chunk: int | None, store: Any) -> int | None:
+def _names(keep: Any) -> tuple[str, ...]:
+    """Names of the variables to keep."""
+    names = tuple(keep) if isinstance(keep, Iterable) and not isinstance(keep, str) else (keep,)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"keep must be a list of names of variables, such as ['exponents'], got {keep!r}")
+    return names
+
+
+def _cells_of_chunk(chunk: int | None, store: Any) -> int | None:
     """The chunk asked for, else the one that the store was begun with."""
     if store is None:
         return chunk
@@ -206,26 +213,26 @@ def _run(
     """Compute regions and write them as they come."""
     from tqdm.auto import tqdm
 
-    own, left = sum(map(_size, todo)), sum(map(_size, todo))
+    own = left = sum(map(n_cells, todo))
     total = plan.grid.size if jax.process_count() == 1 else own
-    # disable=None: silent where the output is not a terminal.
-    bar = tqdm(total=total, unit="cell", unit_scale=True, disable=None if progress and is_lead() else True)
-    bar.update(total - left)
+    silent = None if progress and left and is_lead() else True  # None: where the output is not a terminal
+    # What was done before does not count in the rate.
+    bar = tqdm(total=total, initial=total - left, unit="cell", unit_scale=True, disable=silent)
     n_failed = 0
 
     def finish(region: Region, results: dict[str, np.ndarray[Any, Any]]) -> None:
         nonlocal left, n_failed
         sink.write(region, results)
-        left -= _size(region)
+        left -= n_cells(region)
         n_failed += int((results["status"] != Status.OK).sum())
-        bar.update(_size(region))
         bar.set_postfix(failed=n_failed, refresh=False)
+        bar.update(n_cells(region))
 
     def tasks() -> Iterator[Any]:
         for region in todo:
             missing = None if earlier is None else earlier.missing(region)
             if earlier is not None and missing is not None and not missing.any():
-                finish(region, earlier.fill(region, plan.compute(region, missing)))
+                finish(region, earlier.whole(region))
             else:
                 yield region, missing
 
@@ -239,19 +246,3 @@ def _run(
                 raise  # else the workers of a pool got the signal too, and died of it
     if stop is not None:
         stop.act(f"{left} of {own} cells are left; the same call goes on from what is in the store")
-
-
-def _size(region: Region) -> int:
-    return math.prod(r.stop - r.start for r in region)
-
-
-def _bytes(memory: str | int) -> int:
-    text = str(memory).strip().upper().removesuffix("B")
-    digits = text.rstrip("KMGI ")
-    try:
-        size = int(float(digits) * _UNITS[text[len(digits) :].strip()])
-    except (ValueError, KeyError, OverflowError):
-        size = 0
-    if size <= 0:
-        raise ValueError(f"memory must be a size such as '2GB' or a number of bytes, got {memory!r}")
-    return size

@@ -6,6 +6,7 @@ carries a checksum; those that a disk lost or changed since are computed again.
 """
 
 import errno
+import functools
 import os
 import warnings
 from collections.abc import Iterator
@@ -22,13 +23,13 @@ from jaxdyn.sweeps.layout import (
     ALL_CHUNKS,
     DAMAGE,
     check_same_sweep,
+    check_storable,
     create,
-    manifest,
     mend_coordinates,
-    place_of,
     whole_values,
 )
 from jaxdyn.sweeps.lock import StoreLock
+from jaxdyn.sweeps.place import Kind, look, manifest, place_of
 from jaxdyn.sweeps.plan import Plan
 
 __all__ = ["MemorySink", "Sink", "ZarrSink", "open_store"]
@@ -104,14 +105,12 @@ class ZarrSink:
         import zarr
 
         self.plan, self.path = plan, Path(path)
-        stored = manifest(self.path)
-        if stored:
-            check_same_sweep(self.path, stored, plan)
+        check_storable(plan)
+        stored = self._own_manifest({})
         with _told(self.path):
             self._lock = StoreLock(self.path) if alone else None  # the first of several processes holds it for all
             try:
-                if stored or (stored := manifest(self.path)):  # another process may just have laid it out
-                    check_same_sweep(self.path, stored, plan)
+                if stored := self._own_manifest(stored):  # another process may just have laid it out
                     self.group = zarr.open_group(self.path, mode="r+", use_consolidated=False)
                 else:
                     self.group = create(self.path, plan, attributes)
@@ -126,11 +125,9 @@ class ZarrSink:
 
     def write(self, region: Region, results: dict[str, np.ndarray[Any, Any]]) -> None:
         """Publish the chunk; its status last."""
-        import zarr
-
-        with _told(self.path), zarr.config.set(ALL_CHUNKS):
+        with _told(self.path):
             for name in sorted(results, key=lambda n: n == "status"):
-                self.group[name][region] = results[name]  # type: ignore[index]
+                self._arrays[name][region] = results[name]
 
     def dataset(self) -> Any:
         """xarray.Dataset that reads from the store when values are asked for."""
@@ -141,6 +138,21 @@ class ZarrSink:
         """Let others write."""
         if self._lock is not None:
             self._lock.release()
+
+    def _own_manifest(self, known: dict[str, str]) -> dict[str, str]:
+        """Manifest of the store, which is checked if it is not known yet; empty where there is no store."""
+        stored = manifest(self.path)
+        if stored and stored != known:
+            check_same_sweep(self.path, stored, self.plan)
+        return stored
+
+    @functools.cached_property
+    def _arrays(self) -> dict[str, Any]:
+        """The results' arrays; their metadata is read once."""
+        import zarr
+
+        with zarr.config.set(ALL_CHUNKS):  # an array takes this on when it is opened
+            return {layout.name: self.group[layout.name] for layout in self.plan.layouts}
 
     def _whole_regions(self) -> set[Any]:
         """Regions that were finished; damaged ones are told and not among them."""
@@ -167,7 +179,7 @@ class ZarrSink:
     def _read(self, name: str, region: Region) -> np.ndarray[Any, Any]:
         if not self._file(name, region).exists():
             raise FileNotFoundError(self._file(name, region))
-        return np.asarray(self.group[name][region])  # type: ignore[index]
+        return np.asarray(self._arrays[name][region])
 
     def _file(self, name: str, region: Region) -> Path:
         """File of a region's chunk of an array; the array's own axes are not divided."""
@@ -203,9 +215,10 @@ def open_store(path: str | os.PathLike[str]) -> Any:
     import zarr
 
     path = place_of(path)
-    if not path.exists():
+    found = look(path)
+    if found.kind is Kind.NOTHING:
         raise FileNotFoundError(f"there is no store at {path}")
-    if not manifest(path):
+    if found.kind is not Kind.STORE:
         raise ValueError(
             f"{path} is not a sweep's store, or its layout was cut short; run the sweep again to lay it out"
         )

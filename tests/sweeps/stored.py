@@ -5,6 +5,8 @@ import functools
 import os
 import pathlib
 import signal
+import subprocess
+import sys
 import time
 
 import jax
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 import jaxdyn
-from jaxdyn.sweeps import layout
+from jaxdyn.sweeps import place
 from jaxdyn.sweeps import plan as plans
 from jaxdyn.sweeps import program as programs
 from jaxdyn.sweeps import store as stores
@@ -42,12 +44,26 @@ def assert_same(found, expected):
         else:
             assert found[name].dtype == expected[name].dtype
             np.testing.assert_array_equal(found[name], expected[name])
-    assert {**found.attrs, layout.MANIFEST: ""} == {**expected.attrs, layout.MANIFEST: ""}
+    assert {**found.attrs, place.MANIFEST: ""} == {**expected.attrs, place.MANIFEST: ""}
 
 
 def files(path):
     """Every file below a directory with its content."""
     return {p.relative_to(path): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+
+
+def in_another_process(function, *arguments):
+    """One of the functions below, in a process of its own."""
+    code = f"import stored; stored.{function}(*{arguments!r})"
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(pathlib.Path(__file__).parent)}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_chunks(path, n, process):
+    """Wait until a process has finished so many chunks."""
+    while len([p for p in path.glob("status/c/*/*") if p.suffix != ".partial"]) < n:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
 
 
 class Killed(BaseException):

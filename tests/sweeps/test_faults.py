@@ -1,12 +1,9 @@
-"""What may happen to a sweep and its store: damage, a second writer, signals, full disks, too little memory."""
+"""What may happen to a sweep and its store: damage, full disks, too little memory."""
 
 import errno
 import os
 import pathlib
-import signal
 import subprocess
-import sys
-import time
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +43,7 @@ def test_a_damaged_chunk_is_found_and_computed_again(tmp_path, computed, damage,
     expected = swept(path).load()
     DAMAGES[damage](chunk_file(path, array))
     if damage != "lost":
-        with pytest.raises(Exception, match=r"(?i)checksum|corrupt|error|size|buffer|empty|data"):
+        with pytest.raises(RuntimeError, match=r"^Zstd decompression error: "):  # of the codec, checksum included
             jaxdyn.open(path)[array].load()
     computed.clear()
     if (damage, array) == ("lost", "status"):  # as if it had not been computed
@@ -70,102 +67,6 @@ def test_values_that_are_all_zero_are_told_from_lost_ones(tmp_path, computed):
     with pytest.warns(JaxdynWarning, match="damaged"):
         swept(tmp_path / "s", measure=zero)
     assert len(computed) == 1
-
-
-def another_process(function, *arguments):
-    code = f"import stored; stored.{function}(*{arguments!r})"
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(pathlib.Path(__file__).parent)}
-    return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for_chunks(path, n, process):
-    while len([p for p in path.glob("status/c/*/*") if p.suffix != ".partial"]) < n:
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
-
-
-def test_a_second_writer_is_locked_out_until_the_first_is_gone(tmp_path):
-    path = tmp_path / "s"
-    process = another_process("lingering", str(path), 2)
-    try:
-        wait_for_chunks(path, 2, process)
-        assert lock.is_locked(path)
-        with pytest.raises(BlockingIOError, match=rf"is being written by process {process.pid} on .*wait for its end"):
-            swept(path)
-        assert jaxdyn.open(path).sizes["a"] == 6  # whoever reads is not kept out
-    finally:
-        process.kill()
-        process.communicate()
-    assert not lock.is_locked(path)
-    assert_same(swept(path), swept())
-    assert not list(tmp_path.glob(".*"))  # the lock's file is gone
-
-
-def test_two_writers_of_one_process(tmp_path):
-    held = lock.StoreLock(tmp_path / "s")
-    with pytest.raises(BlockingIOError):
-        swept(tmp_path / "s")
-    held.release()
-    swept(tmp_path / "s")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_between_chunks(tmp_path, computed, number):
-    """The process sends itself the signal when the second of six chunks is written."""
-    path = tmp_path / "s"
-    process = another_process("signalled", str(path), 2, int(number))
-    _, error = process.communicate(timeout=120)
-    if number == signal.SIGINT:
-        assert process.returncode != 0 and "KeyboardInterrupt" in error
-        assert "cells are left; the same call goes on from what is in the store" in error
-    else:
-        assert process.returncode == -signal.SIGTERM, error
-    cells = jaxdyn.open(path)
-    done = int((cells["status"] != jaxdyn.Status.NOT_RUN).sum()) // 3
-    assert 2 <= done < N_CHUNKS
-    computed.clear()
-    assert_same(swept(path), swept())
-
-
-def on_its_second_chunk(monkeypatch, number):
-    write, written = stores.ZarrSink.write, []
-
-    def counting(self, region, results):
-        write(self, region, results)
-        written.append(region)
-        if len(written) == 2:
-            os.kill(os.getpid(), number)
-
-    monkeypatch.setattr(stores.ZarrSink, "write", counting)
-
-
-def test_an_ignored_signal_stays_ignored(tmp_path, monkeypatch):
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
-        on_its_second_chunk(monkeypatch, signal.SIGTERM)
-        assert_same(swept(tmp_path / "s"), swept())
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def test_a_sweep_that_a_handled_signal_ended_does_not_return(tmp_path, monkeypatch):
-    got = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: got.append(number))
-    try:
-        with monkeypatch.context() as patch:
-            on_its_second_chunk(patch, signal.SIGTERM)
-            with pytest.raises(SystemExit):
-                swept(tmp_path / "s")
-        assert got == [signal.SIGTERM]
-        assert_same(swept(tmp_path / "s"), swept())
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def test_handlers_of_signals_are_restored(tmp_path):
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    swept(tmp_path / "s")
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_a_full_disk_loses_nothing(tmp_path, computed, monkeypatch):
@@ -335,13 +236,17 @@ def test_opening_what_is_no_store(tmp_path):
 
 
 def test_the_checksum_is_what_finds_a_flipped_bit(tmp_path):
-    """Of every array, so that a reader learns of it too."""
+    """Of every array, so that a reader learns of it too; the last bytes are the checksum itself."""
     import zarr
 
     swept(tmp_path / "s")
     for name in ("x", "status"):
         (codec,) = zarr.open_group(tmp_path / "s")[name].compressors
         assert codec.checksum
+        file = chunk_file(tmp_path / "s", name)
+        file.write_bytes(file.read_bytes()[:-1] + bytes([file.read_bytes()[-1] ^ 1]))
+        with pytest.raises(RuntimeError, match="Restored data doesn't match checksum"):
+            jaxdyn.open(tmp_path / "s")[name].load()
 
 
 def test_a_run_of_a_store_tells_its_errors(tmp_path, monkeypatch):

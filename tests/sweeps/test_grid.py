@@ -90,6 +90,8 @@ def test_values_that_do_not_fit_an_integer_parameter_are_refused():
         ({("a", "p"): 1.0}, r"zipped axis \('a', 'p'\) needs 2 arrays of values, got shape \(\)"),
         ({("a", "p"): ([1.0], [1.0, 2.0])}, r"must be equally long, got \{'a': 1, 'p': 2\}"),
         ({"a": [1.0], ("a", "p"): ([1.0], [2.0])}, r"each name can be swept once, got \['a', 'a', 'p'\]"),
+        ({"a": [[1.0, 2.0], [1.0]]}, r"values of 'a' must be an array, got rows of different lengths: \[\[1.0"),
+        ({("a", "p", "k"): [[1.0, 2.0], [1.0]]}, r"values of \('a', 'p', 'k'\) must be an array, got rows of"),
         ({"a": np.zeros(70_000), "p": np.zeros(70_000)}, r"fewer than 2\*\*32 cells, got 4900000000; split it"),
     ],
 )

@@ -74,6 +74,9 @@ def test_details_come_when_asked_for():
     assert list(swept(nested, keep=["status"])) == list(swept(nested, keep=[])) == ["status"]
     with pytest.raises(ValueError, match=r"gives nothing called 'bigg'; did you mean 'big'.*known: plain, inner_low"):
         swept(nested, keep=["bigg"])
+    for keep in (3, [3]):
+        with pytest.raises(TypeError, match="keep must be a list of names of variables, such as"):
+            swept(nested, keep=keep)
 
 
 def test_kept_details_of_a_spectrum():
@@ -257,3 +260,8 @@ def test_warnings_of_an_analysis_do_not_stop_a_sweep():
         spectrum = functools.partial(jaxdyn.lyapunov_spectrum, n_steps=40, qr_every=20)
         cells = jaxdyn.sweep(spectrum, jaxdyn.models.henon(), {"a": [0.5, 1.4]})
     assert (cells["status"] == jaxdyn.Status.QR_INTERVAL).all()  # reported by cell instead
+
+
+def test_a_random_key_is_no_result():
+    with pytest.raises(TypeError, match="'value' is a random key; let the measure return numbers drawn with it"):
+        swept(lambda s, key: key)

@@ -1,29 +1,26 @@
 """Sweeps that die at any moment resume bit for bit."""
 
 import contextlib
-import os
-import pathlib
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 import xarray
 import zarr
-from stored import N_CHUNKS, Killed, assert_same, death_before_publication, draw, swept
+from stored import (
+    N_CHUNKS,
+    Killed,
+    assert_same,
+    death_before_publication,
+    draw,
+    in_another_process,
+    swept,
+    wait_for_chunks,
+)
 
 import jaxdyn
-from jaxdyn.sweeps import layout
+from jaxdyn.sweeps import place
 from jaxdyn.sweeps import store as stores
-
-
-def in_another_process(function, *arguments):
-    code = f"import stored; stored.{function}(*{arguments!r})"
-    here = str(pathlib.Path(__file__).parent)
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": here}
-    return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def test_it_resumes_bit_for_bit_from_every_moment(tmp_path, computed):
@@ -35,7 +32,7 @@ def test_it_resumes_bit_for_bit_from_every_moment(tmp_path, computed):
             swept(path)
             unfinished = False
         done = 0
-        if unfinished and layout.stored_chunk(path) is not None:
+        if unfinished and place.stored_chunk(path) is not None:
             cells = xarray.open_zarr(path, consolidated=False)
             complete = cells["status"].values != jaxdyn.Status.NOT_RUN
             done = complete.sum() // 3
@@ -57,9 +54,7 @@ def test_it_resumes_after_kill_9(tmp_path, moment):
 def test_it_resumes_after_kill_9_from_outside(tmp_path, computed):
     path, process = tmp_path / "s", in_another_process("lingering", str(tmp_path / "s"), 4)
     try:
-        while len([p for p in path.glob("status/c/*/*") if p.suffix != ".partial"]) < 4:
-            assert process.poll() is None, process.stderr.read()
-            time.sleep(0.02)
+        wait_for_chunks(path, 4, process)
     finally:
         process.kill()
         process.communicate()

@@ -49,6 +49,15 @@ def test_another_order_and_unfinished_cells(tmp_path, cells):
     assert_same(found, swept(over=turned))
 
 
+def test_regions_that_are_all_there_are_copied(tmp_path, computed):
+    swept(tmp_path / "small")
+    computed.clear()
+    some = {"a": OVER["a"][1:], "b": [0.3, 0.1]}
+    found = swept(tmp_path / "s", over=some, reuse=tmp_path / "small", chunk=4)
+    assert not computed
+    assert_same(found, swept(over=some))
+
+
 def test_vectors_and_values_that_vary_together(tmp_path, cells):
     def measure(s):
         return s.params["a"] * 2 + s.x0[0]

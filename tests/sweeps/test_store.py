@@ -6,6 +6,8 @@ import json
 import os
 import pathlib
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -190,3 +192,26 @@ def test_float64_is_stored_as_float64(tmp_path, x64):
     found = swept(tmp_path / "s")
     assert found["x"].dtype == found["a"].dtype == np.float64
     assert_same(found, swept())
+
+
+def test_numbers_of_a_type_that_zarr_has_not_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(TypeError, match="a store has no numbers of type bfloat16, which 'value' is; let the measure"):
+        swept(tmp_path / "s", measure=lambda s: s.params["a"].astype(jnp.bfloat16))
+    assert not list(tmp_path.iterdir())
+
+
+def test_threads_that_begin_stores_let_no_warning_through(tmp_path, monkeypatch):
+    """Filters of warnings belong to all threads: one at a time changes them."""
+    consolidate, inside, together = zarr.consolidate_metadata, [], []
+
+    def slow(*arguments, **options):
+        inside.append(1)
+        time.sleep(0.05)
+        together.append(len(inside))
+        inside.pop()
+        return consolidate(*arguments, **options)
+
+    monkeypatch.setattr(zarr, "consolidate_metadata", slow)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(swept, [tmp_path / name for name in "abc"]))
+    assert together == [1, 1, 1]

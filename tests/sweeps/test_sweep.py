@@ -15,7 +15,7 @@ from coded import DIGITS, coded, digits
 
 import jaxdyn
 from jaxdyn.sweeps import workers
-from jaxdyn.sweeps.run import _bytes
+from jaxdyn.sweeps.memory import bytes_of
 
 
 def looped(measure, system, over):
@@ -152,13 +152,13 @@ def test_a_failing_cell_leaves_its_neighbors_as_they_were():
     ],
 )
 def test_memory_is_read_as_written(text, size):
-    assert _bytes(text) == size
+    assert bytes_of(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "B", "GB", "1XB", "-1GB", 0, "0", "inf", "nan", "1 2", True, None])
 def test_memory_that_is_no_size_is_refused(text):
     with pytest.raises(ValueError, match="memory must be a size such as '2GB' or a number of bytes, got"):
-        _bytes(text)
+        bytes_of(text)
 
 
 def test_float64_systems_of_a_float64_block(x64):
@@ -189,6 +189,18 @@ def test_progress_shows_only_on_a_terminal(monkeypatch, capsys):
         jaxdyn.sweep(run, coded(), {"a": [-1.0, *DIGITS]}, progress=progress)
         assert ("7.00/7.00" in terminal.getvalue() and "failed=1" in terminal.getvalue()) == progress
         assert progress or terminal.getvalue() == ""
+
+
+def test_progress_begins_where_the_store_is(tmp_path, monkeypatch):
+    def shown():
+        monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+        jaxdyn.sweep({"y": lambda s: s.params["a"]}, coded(), {"a": np.arange(8.0)}, store=tmp_path / "s", chunk=2)
+        return terminal.getvalue().replace("\r", "\n").split("\n")
+
+    assert "0.00/8.00" in shown()[1]
+    (tmp_path / "s" / "status" / "c" / "1").unlink()
+    assert "6.00/8.00" in shown()[1]
+    assert shown() == [""]  # nothing is left
 
 
 def test_an_error_in_a_measure_comes_through_and_leaves_no_thread():
