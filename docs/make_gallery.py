@@ -46,6 +46,7 @@ CAPTIONS = {
     "learner_exponents": "Largest Lyapunov exponent over both rates: agreement, cycles, chaos, divergence.",
     "network_chaos": "Density of all exponents; the largest, dimension and entropy over the gain, beside known values.",
     "lorenz_errors": "Two exponents and the dimension over the Rayleigh number with bands of their standard errors.",
+    "coupled_oscillators": "Disorder of rings over the coupling with foretold borders; growth of departures of one.",
 }
 """One sentence for each figure, by the name of its file."""
 

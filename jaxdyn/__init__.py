@@ -28,6 +28,7 @@ from jaxdyn.analysis.stability import Stability, spectral_abscissa, spectral_rad
 from jaxdyn.analysis.transient import TransientGrowth, transient_growth
 from jaxdyn.analysis.until import StdError
 from jaxdyn.analysis.zero_one import zero_one_test
+from jaxdyn.coupling import coupled
 from jaxdyn.derivatives import with_jacobian, with_jvp
 from jaxdyn.derived import Samples, driven, nth_iterate, samples
 from jaxdyn.engine.engines import Mosaic, Native, Vmap, Xla
@@ -35,8 +36,9 @@ from jaxdyn.engine.explain import explain
 from jaxdyn.engine.transform import lanes
 from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_failed
 from jaxdyn.integrate import All, At, Every, Final, Trajectory, final_state, trajectory
-from jaxdyn.methods import RK4, Bosh3, Dopri8, Euler, Heun, Tsit5
+from jaxdyn.methods import RK4, Bosh3, Dopri8, Euler, Heun, Leapfrog, Tsit5
 from jaxdyn.reducers.run import reduce
+from jaxdyn.reversal import time_reversed
 from jaxdyn.subsystems import frozen
 from jaxdyn.sweeps.run import sweep
 from jaxdyn.sweeps.store import open_store as open
@@ -63,6 +65,7 @@ __all__ = [
     "Flow",
     "Heun",
     "JaxdynWarning",
+    "Leapfrog",
     "LyapunovSpectrum",
     "Map",
     "Mosaic",
@@ -84,6 +87,7 @@ __all__ = [
     "Xla",
     "chaos_indicators",
     "correlation_dimension",
+    "coupled",
     "covariant_lyapunov_vectors",
     "driven",
     "eigenvalues",
@@ -123,6 +127,7 @@ __all__ = [
     "stability",
     "stability_label",
     "sweep",
+    "time_reversed",
     "trajectory",
     "transient_growth",
     "with_jacobian",

@@ -21,7 +21,15 @@ from jaxdyn.system import System
 
 __all__ = ["OPTIONS", "Request", "grid_of", "measure_of", "results_of", "system_of", "system_options", "tables_of"]
 
-METHODS = {"rk4": jaxdyn.RK4, "tsit5": jaxdyn.Tsit5, "heun": jaxdyn.Heun, "euler": jaxdyn.Euler}
+METHODS = {
+    "rk4": jaxdyn.RK4,
+    "tsit5": jaxdyn.Tsit5,
+    "heun": jaxdyn.Heun,
+    "euler": jaxdyn.Euler,
+    "leapfrog": jaxdyn.methods.Leapfrog,
+    "yoshida4": jaxdyn.methods.Yoshida4,
+    "yoshida6": jaxdyn.methods.Yoshida6,
+}
 LEADING = 10
 """Exponents of a system of more than `MANY_STATES` states, unless asked otherwise: all of them take hours."""
 MANY_STATES = 64

@@ -81,8 +81,8 @@ def trajectory(
         Step of a flow, time units; negative runs backwards. Maps take none. With a method that chooses its steps it
         is the interval after which a state may be saved, and may be left out: then there is one, from t0 to t1.
     method
-        `RK4()` by default; `Euler()`, `Heun()`, `Tsit5()`, `Tsit5(rtol=1e-6)`, ... of `jaxdyn.methods`. Maps are
-        iterated.
+        `RK4()` by default; `Euler()`, `Heun()`, `Tsit5()`, `Dopri8()`, with steps of their own `Tsit5(rtol=1e-6)`, for
+        Hamiltonian systems `Leapfrog()`, and more in `jaxdyn.methods`. Maps are iterated.
     save
         `All()` by default, `Every(k)`, `Final()`, or `At(times)` instead of n_steps, t1 and dt.
     t0

@@ -64,6 +64,17 @@ def has_isolated_points(system: Any) -> bool:
     return system.about.name not in continua
 
 
+def is_separable(system: Any) -> bool:
+    """Hamiltonian, with a kinetic energy of the momenta alone; positions come first."""
+    return system.about.name in ("henon_heiles", "kepler", "pendulum", "pleiades")
+
+
+def pair_of(system: Any) -> Any:
+    """Two copies that each receive something else."""
+    pair = jaxdyn.coupled(system, [[0.0, 0.02], [0.01, 0.0]], names=("strength", "links"))
+    return pair.with_state(pair.x0 * np.repeat([1, 1.01], system.dim).astype(pair.dtype))
+
+
 def find_fixed_points(system: Any) -> Any:
     return jaxdyn.fixed_points(system, n_starts=6, max_points=3)
 
@@ -127,6 +138,11 @@ ANALYSES = [
     Analysis("final_state_tsit5", advance(jaxdyn.Tsit5()), is_flow),
     Analysis("final_state_dopri8", advance(jaxdyn.Dopri8()), is_flow),
     Analysis("final_state_adaptive", advance(jaxdyn.Tsit5(rtol=1e-9)), is_flow),
+    Analysis("final_state_leapfrog", advance(jaxdyn.Leapfrog()), is_separable),
+    Analysis("final_state_yoshida4", advance(jaxdyn.methods.Yoshida4()), is_separable),
+    Analysis("final_state_yoshida6", advance(jaxdyn.methods.Yoshida6()), is_separable),
+    Analysis("final_state_reversed", lambda s: advance()(jaxdyn.time_reversed(s)), is_flow),
+    Analysis("final_state_coupled", lambda s: advance()(pair_of(s)), is_small),
     Analysis("trajectory", lambda s: jaxdyn.trajectory(s, n_steps=N_STEPS, save=jaxdyn.Every(2), t0=1, **step_of(s))),
     Analysis("reduce", reduced, is_small),
     Analysis("jacobian", jaxdyn.jacobian, basic=True),

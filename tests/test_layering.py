@@ -20,6 +20,7 @@ LAYERS = [
     ["jaxdyn.steps"],
     ["jaxdyn.integrate"],
     ["jaxdyn.derivatives", "jaxdyn.derived", "jaxdyn.subsystems"],
+    ["jaxdyn.coupling", "jaxdyn.reversal"],
     ["jaxdyn.analysis.orthonormal", "jaxdyn.analysis.local", "jaxdyn.analysis.stability", "jaxdyn.analysis.starts"],
     ["jaxdyn.analysis"],
     ["jaxdyn.reducers"],

@@ -4,18 +4,24 @@ from jaxdyn.methods.controlled import Controlled
 from jaxdyn.methods.dopri8 import Dopri8
 from jaxdyn.methods.method import Iterate, Method, Step
 from jaxdyn.methods.rk import RK4, Bosh3, Euler, ExplicitRungeKutta, Heun, Tableau, Tsit5
+from jaxdyn.methods.symplectic import Composition, Leapfrog, Symplectic, Yoshida4, Yoshida6
 
 __all__ = [
     "RK4",
     "Bosh3",
+    "Composition",
     "Controlled",
     "Dopri8",
     "Euler",
     "ExplicitRungeKutta",
     "Heun",
     "Iterate",
+    "Leapfrog",
     "Method",
     "Step",
+    "Symplectic",
     "Tableau",
     "Tsit5",
+    "Yoshida4",
+    "Yoshida6",
 ]

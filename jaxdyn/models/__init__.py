@@ -13,6 +13,7 @@ from jaxdyn.models.learners import (
     vector_learner_flow,
 )
 from jaxdyn.models.linear import line_attractor, line_attractor_flow, linear_flow, linear_map
+from jaxdyn.models.mechanics import kepler, pendulum, pleiades
 from jaxdyn.models.networks import feedforward, hebbian_pair, hebbian_pair_fast, random_rnn, random_rnn_map
 from jaxdyn.models.neurons import fitzhugh_nagumo, hodgkin_huxley, morris_lecar, wilson_cowan
 from jaxdyn.models.oscillators import brusselator, duffing, kuramoto, van_der_pol
@@ -31,6 +32,7 @@ __all__ = [
     "henon_heiles",
     "hodgkin_huxley",
     "ikeda",
+    "kepler",
     "kuramoto",
     "line_attractor",
     "line_attractor_flow",
@@ -42,6 +44,8 @@ __all__ = [
     "mackey_glass",
     "morris_lecar",
     "multiplicative_map",
+    "pendulum",
+    "pleiades",
     "random_rnn",
     "random_rnn_map",
     "rossler",
@@ -67,6 +71,7 @@ REGISTRY: dict[str, Model] = {
         henon_heiles,
         hodgkin_huxley,
         ikeda,
+        kepler,
         kuramoto,
         line_attractor,
         line_attractor_flow,
@@ -78,6 +83,8 @@ REGISTRY: dict[str, Model] = {
         mackey_glass,
         morris_lecar,
         multiplicative_map,
+        pendulum,
+        pleiades,
         random_rnn,
         random_rnn_map,
         rossler,
