@@ -47,6 +47,7 @@ CAPTIONS = {
     "network_chaos": "Density of all exponents; the largest, dimension and entropy over the gain, beside known values.",
     "lorenz_errors": "Two exponents and the dimension over the Rayleigh number with bands of their standard errors.",
     "coupled_oscillators": "Disorder of rings over the coupling with foretold borders; growth of departures of one.",
+    "noise_induced_spiking": "Two starts under the same noise; regularity of spikes and exponent over its strength.",
 }
 """One sentence for each figure, by the name of its file."""
 

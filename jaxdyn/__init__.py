@@ -36,9 +36,11 @@ from jaxdyn.engine.explain import explain
 from jaxdyn.engine.transform import lanes
 from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_failed
 from jaxdyn.integrate import All, At, Every, Final, Trajectory, final_state, trajectory
-from jaxdyn.methods import RK4, Bosh3, Dopri8, Euler, Heun, Leapfrog, Tsit5
+from jaxdyn.methods import RK4, Bosh3, Dopri8, Euler, EulerMaruyama, Heun, Leapfrog, Milstein, StochasticHeun, Tsit5
+from jaxdyn.passages import first_passage
 from jaxdyn.reducers.run import reduce
 from jaxdyn.reversal import time_reversed
+from jaxdyn.stochastic import SDE, Ito, Stratonovich, sde
 from jaxdyn.subsystems import frozen
 from jaxdyn.sweeps.run import sweep
 from jaxdyn.sweeps.store import open_store as open
@@ -52,22 +54,26 @@ _LAZY_MODULES = ("models", "plot")
 
 __all__ = [
     "RK4",
+    "SDE",
     "About",
     "All",
     "At",
     "Bosh3",
     "Dopri8",
     "Euler",
+    "EulerMaruyama",
     "Every",
     "FailedLanesError",
     "Final",
     "FixedPoints",
     "Flow",
     "Heun",
+    "Ito",
     "JaxdynWarning",
     "Leapfrog",
     "LyapunovSpectrum",
     "Map",
+    "Milstein",
     "Mosaic",
     "Native",
     "Nullclines",
@@ -78,6 +84,8 @@ __all__ = [
     "Stability",
     "Status",
     "StdError",
+    "StochasticHeun",
+    "Stratonovich",
     "Symbol",
     "System",
     "Trajectory",
@@ -96,6 +104,7 @@ __all__ = [
     "explore",
     "final_state",
     "finite_time_lyapunov",
+    "first_passage",
     "fixed_points",
     "flow",
     "frozen",
@@ -122,6 +131,7 @@ __all__ = [
     "reduce",
     "reducers",
     "samples",
+    "sde",
     "spectral_abscissa",
     "spectral_radius",
     "stability",

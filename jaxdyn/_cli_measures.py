@@ -15,6 +15,7 @@ from jaxdyn import models
 from jaxdyn._cli_modules import Maker, check_keywords, is_own, loaded
 from jaxdyn._cli_request import SETTINGS, Range, Request
 from jaxdyn.about import unknown_name
+from jaxdyn.steps import method_of
 from jaxdyn.sweeps.grid import make_grid
 from jaxdyn.sweeps.measure import Cell, Variable, first_cell, kept
 from jaxdyn.system import System
@@ -29,6 +30,9 @@ METHODS = {
     "leapfrog": jaxdyn.methods.Leapfrog,
     "yoshida4": jaxdyn.methods.Yoshida4,
     "yoshida6": jaxdyn.methods.Yoshida6,
+    "euler_maruyama": jaxdyn.EulerMaruyama,
+    "milstein": jaxdyn.Milstein,
+    "stochastic_heun": jaxdyn.StochasticHeun,
 }
 LEADING = 10
 """Exponents of a system of more than `MANY_STATES` states, unless asked otherwise: all of them take hours."""
@@ -57,6 +61,8 @@ def system_of(request: Request) -> System:
         except (TypeError, ValueError) as error:
             raise request.error(str(error), *_place(request, "parameters", name)) from None
         params[name] = values
+    if request.seed is not None and isinstance(plain, jaxdyn.SDE):
+        params.setdefault("seed", request.seed)
     system = make(chosen, params)
     start = tables["start"]
     whole = "x0" in start and ("x0" not in system.state_names or np.ndim(start["x0"]) > 0)
@@ -136,7 +142,7 @@ def measure_of(request: Request, system: System) -> Callable[[System], Any]:
     steps = request.steps or max(1, round(about.duration / abs(dt)))
     arguments: dict[str, Any] = {"n_steps": steps}
     if not system.discrete:
-        arguments |= {"dt": dt, "method": METHODS[request.method or "rk4"]()}
+        arguments |= {"dt": dt, "method": method_of(system, METHODS[request.method]() if request.method else None)}
     if request.measure == "trajectory":
         every = request.every or 1
         if steps % every:

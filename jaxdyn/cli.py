@@ -159,7 +159,10 @@ def show(name: str) -> None:
     "Vectors and matrices (row by row) are lists V1,V2,...",
 )
 @click.option(
-    "--method", metavar="NAME", help="Step of a flow: rk4 (default), tsit5, heun or euler; all of fixed size."
+    "--method",
+    metavar="NAME",
+    help="Step of a flow: rk4 (default), tsit5, heun or euler; "
+    "of a stochastic one euler_maruyama (default), milstein or stochastic_heun; all of fixed size.",
 )
 @click.option("--dt", type=float, help="Step size of a flow, in its time units; default the model's.")
 @click.option("--steps", type=click.IntRange(min=1), help="Number of steps that count; default the model's duration.")
@@ -182,7 +185,9 @@ def show(name: str) -> None:
     type=click.Choice(["float32", "float64"]),
     help="Floating numbers; default float32, or float64 where JAX_ENABLE_X64 is set.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Of all that is random: a network's weights, keys of cells.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Of all that is random: a network's weights, noise, keys of cells."
+)
 @click.option("--memory", help="Memory for the cells that are computed at once; default half of a GPU's, 1GB on a CPU.")
 @click.option("--chunk", type=click.IntRange(min=1), help="Number of cells computed at once; default from the memory.")
 @click.option("--out", type=click.Path(path_type=Path), help="zarr store of the results; resumed if it exists.")

@@ -24,7 +24,7 @@ class Status(enum.IntEnum):
     CAPACITY = 3
     """More results were found than the record can hold."""
     NOT_CONVERGED = 4
-    """An iteration, or a run with `until`, ended before it reached its tolerance."""
+    """An iteration, or a run with `until`, ended before it reached its tolerance; or a first passage did not come."""
     STEP_LIMIT = 5
     """An adaptive method used up `max_steps`, or its steps fell below rounding: the solution may end there."""
 

@@ -78,11 +78,13 @@ def trajectory(
     n_steps, t1
         Number of steps (static), or the end time of a flow, which must be a whole number of steps away.
     dt
-        Step of a flow, time units; negative runs backwards. Maps take none. With a method that chooses its steps it
-        is the interval after which a state may be saved, and may be left out: then there is one, from t0 to t1.
+        Step of a flow, time units; negative runs backwards, unless it is stochastic. Maps take none. With a method that
+        chooses its steps it is the interval after which a state may be saved, and may be left out: then there is one,
+        from t0 to t1.
     method
         `RK4()` by default; `Euler()`, `Heun()`, `Tsit5()`, `Dopri8()`, with steps of their own `Tsit5(rtol=1e-6)`, for
-        Hamiltonian systems `Leapfrog()`, and more in `jaxdyn.methods`. Maps are iterated.
+        Hamiltonian systems `Leapfrog()`, for stochastic ones (`sde`) `EulerMaruyama()`, `Milstein()` or
+        `StochasticHeun()`, and more in `jaxdyn.methods`. Maps are iterated.
     save
         `All()` by default, `Every(k)`, `Final()`, or `At(times)` instead of n_steps, t1 and dt.
     t0
@@ -201,8 +203,7 @@ def walking(system: System, method: Method, t0: ArrayLike, dt: Array) -> tuple[W
     """Start of a run, and its step."""
 
     def step(walk: Walk) -> Walk:
-        t = system.time(t0, dt, walk.i)
-        rhs = system.during_step(t)
+        t, rhs = system.at_step(t0, dt, walk.i)
         carry = walk.carry if rhs is system else method.init(rhs, t, walk.x)
         return walk.after(method.step(rhs, t, walk.x, dt, carry))
 

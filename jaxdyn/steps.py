@@ -8,6 +8,8 @@ import numpy as np
 
 from jaxdyn._types import Array, ArrayLike, is_concrete, whole_number
 from jaxdyn.methods import RK4, Iterate, Method
+from jaxdyn.methods.stochastic import default_method
+from jaxdyn.stochastic import SDE
 from jaxdyn.system import System
 
 __all__ = ["free_method", "is_adaptive", "method_of", "next_multiple", "require_countable", "resolve_steps", "times_of"]
@@ -19,9 +21,20 @@ def method_of(system: System, method: Method | None) -> Method:
         if method is not None and not isinstance(method, Iterate):
             raise TypeError(f"maps are iterated; got method={method!r}; leave method out")
         return Iterate()
-    if method is not None and (isinstance(method, type) or not callable(getattr(method, "step", None))):
+    is_stochastic = isinstance(system, SDE)
+    if method is None:
+        return RK4() if not is_stochastic else default_method(system)
+    if isinstance(method, type) or not callable(getattr(method, "step", None)):
         raise TypeError(f"method must be a method such as jaxdyn.RK4() or jaxdyn.Tsit5(), got {method!r}")
-    return RK4() if method is None else method
+    if is_stochastic != getattr(method, "stochastic", False):
+        name, given = system.about.name, type(method).__name__
+        raise TypeError(
+            f"{name} is stochastic, which {given} is not for; give EulerMaruyama(), Milstein() or StochasticHeun(), or "
+            "run its drift alone, system.without_noise()"
+            if is_stochastic
+            else f"{given} is for stochastic systems, and {name} has no noise; give RK4(), or make it with jaxdyn.sde"
+        )
+    return method
 
 
 def is_adaptive(method: Any) -> bool:
@@ -82,6 +95,8 @@ def resolve_steps(
         raise TypeError(f"a flow needs its step: dt=...{hint}")
     if is_concrete(dt) and (np.ndim(dt) or not np.isfinite(dt) or float(dt) == 0.0):  # type: ignore[arg-type]
         raise ValueError(f"dt must be one finite number other than zero, got {dt!r}")
+    if isinstance(system, SDE) and is_concrete(dt) and float(dt) < 0:  # type: ignore[arg-type]
+        raise ValueError(f"the step of a stochastic system must be positive, got dt={dt!r}; noise has no way back")
     n_steps = _steps_until(t1, t0, dt) if n_steps is None else whole_number(n_steps, "n_steps", least=0)
     require_countable(n_steps)
     return n_steps, jnp.asarray(dt, system.dtype)

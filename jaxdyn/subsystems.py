@@ -12,6 +12,7 @@ from jaxdyn._arrays import like
 from jaxdyn._record import record, static
 from jaxdyn._types import Array
 from jaxdyn.about import About, unknown_name
+from jaxdyn.stochastic import SDE
 from jaxdyn.system import System
 
 __all__ = ["frozen"]
@@ -33,8 +34,9 @@ def frozen(system: _S, states: Mapping[str, Any] | Sequence[str] | str) -> _S:
     Returns
     -------
     System
-        Of the same kind; its states are those left, in their order, its parameters the old ones and the frozen
-        states. They can be swept, differentiated and replaced like any others.
+        Of the same kind (a stochastic system keeps the noise of the states left); its states are those left, in their
+        order, its parameters the old ones and the frozen states. They can be swept, differentiated and replaced like
+        any others.
 
     Raises
     ------
@@ -81,8 +83,10 @@ def frozen(system: _S, states: Mapping[str, Any] | Sequence[str] | str) -> _S:
                 f"state {name!r} must be frozen at a number, got {value!r}; to freeze at the start give names"
             )
         params[name] = like(value, default, f"state {name!r}")
+    noise = {"diffusion": _Frozen(system.diffusion, ordered, still)} if isinstance(system, SDE) else {}
     return dataclasses.replace(
         system,
+        **noise,
         field=_Frozen(system.field, ordered, still),
         params=params,
         x0=system.x0[stay],

@@ -53,6 +53,11 @@ class System:
         hold = getattr(self.field, "during_step", None)
         return self if hold is None else dataclasses.replace(self, field=hold(t, self.params))
 
+    def at_step(self: _S, t0: ArrayLike, dt: Array, i: Array) -> tuple[Array, _S]:
+        """Return the time after `i` steps, and the system as it is during the step that begins there."""
+        t = self.time(t0, dt, i)
+        return t, self.during_step(t)
+
     @property
     def dim(self) -> int:
         """Number of state variables."""

@@ -45,8 +45,12 @@ class Analysis:
     basic: bool = False
 
 
+def is_stochastic(system: Any) -> bool:
+    return isinstance(system, jaxdyn.SDE)
+
+
 def is_flow(system: Any) -> bool:
-    return not system.discrete
+    return not system.discrete and not is_stochastic(system)
 
 
 def step_of(system: Any) -> dict[str, Any]:
@@ -115,6 +119,10 @@ def reduced(system: Any) -> Any:
     return jaxdyn.reduce(system, given, n_steps=N_STEPS, n_transient=1, **step_of(system))
 
 
+def wait(system: Any) -> Any:
+    return jaxdyn.first_passage(system, 0, 0.123, n_steps=N_STEPS, **step_of(system))
+
+
 def is_small(system: Any) -> bool:
     """A spectrum of all exponents compiles for long in many dimensions."""
     return system.dim <= 4
@@ -143,8 +151,11 @@ ANALYSES = [
     Analysis("final_state_yoshida6", advance(jaxdyn.methods.Yoshida6()), is_separable),
     Analysis("final_state_reversed", lambda s: advance()(jaxdyn.time_reversed(s)), is_flow),
     Analysis("final_state_coupled", lambda s: advance()(pair_of(s)), is_small),
+    Analysis("final_state_milstein", advance(jaxdyn.Milstein()), is_stochastic),
+    Analysis("final_state_stochastic_heun", advance(jaxdyn.StochasticHeun()), is_stochastic),
     Analysis("trajectory", lambda s: jaxdyn.trajectory(s, n_steps=N_STEPS, save=jaxdyn.Every(2), t0=1, **step_of(s))),
     Analysis("reduce", reduced, is_small),
+    Analysis("first_passage", wait, heavy=True),
     Analysis("jacobian", jaxdyn.jacobian, basic=True),
     Analysis("eigenvalues", jaxdyn.eigenvalues),
     Analysis("linearize", jaxdyn.linearize),
@@ -170,7 +181,7 @@ def cases(*, compiled: bool = True) -> list[Any]:
     for name in reversed(MODELS):
         system = build(name)
         for analysis in filter(lambda analysis: analysis.applies_to(system), ANALYSES):
-            kind = (analysis.name, system.discrete, system.dim)
+            kind = (analysis.name, type(system), system.dim)
             if analysis.heavy and kind in seen:
                 continue
             slow = analysis.heavy or (compiled and not analysis.basic and kind in seen)

@@ -13,8 +13,9 @@ ROOT = Path(jaxdyn.__file__).parent
 # and from its own package where that makes no circle.
 LAYERS = [
     ["jaxdyn._record", "jaxdyn._types"],
-    ["jaxdyn._arrays", "jaxdyn._fingerprint", "jaxdyn._version", "jaxdyn.about", "jaxdyn.errors"],
+    ["jaxdyn._arrays", "jaxdyn._fingerprint", "jaxdyn._noise", "jaxdyn._version", "jaxdyn.about", "jaxdyn.errors"],
     ["jaxdyn.system"],
+    ["jaxdyn.stochastic"],
     ["jaxdyn.engine"],
     ["jaxdyn.methods"],
     ["jaxdyn.steps"],
@@ -24,6 +25,7 @@ LAYERS = [
     ["jaxdyn.analysis.orthonormal", "jaxdyn.analysis.local", "jaxdyn.analysis.stability", "jaxdyn.analysis.starts"],
     ["jaxdyn.analysis"],
     ["jaxdyn.reducers"],
+    ["jaxdyn.passages"],
     ["jaxdyn.learning"],
     ["jaxdyn.sweeps"],
     ["jaxdyn.plot"],
@@ -34,7 +36,7 @@ LAYERS = [
     ["jaxdyn.__main__"],
 ]
 
-MODELS_NEED = ("jaxdyn._types", "jaxdyn.about", "jaxdyn.system", "jaxdyn.models")
+MODELS_NEED = ("jaxdyn._types", "jaxdyn.about", "jaxdyn.stochastic", "jaxdyn.system", "jaxdyn.models")
 
 
 def name_of(path: Path) -> str:

@@ -10,6 +10,7 @@ from jax import lax
 
 from jaxdyn._record import record
 from jaxdyn._types import Array, ArrayLike, Complex, Float, matmul
+from jaxdyn.stochastic import SDE, sde
 from jaxdyn.system import Flow, System, flow, iterated_map
 
 __all__ = ["eigenvalues", "jacobian", "linearize", "matrix_eigenvalues"]
@@ -64,7 +65,8 @@ def linearize(system: _S, x: ArrayLike | Sequence[Any] | None = None, t: ArrayLi
     -------
     System
         Of the same kind, states and start, with parameters `A` = J (dim, dim), `center` = x* and
-        `offset` = f(x*), both (dim,).
+        `offset` = f(x*), both (dim,). A stochastic system keeps its seed, and its diffusion at x* as parameter `B`:
+        the linear noise approximation.
 
     Raises
     ------
@@ -79,8 +81,18 @@ def linearize(system: _S, x: ArrayLike | Sequence[Any] | None = None, t: ArrayLi
     """
     point = _point(system, x)
     params = {"A": jacobian(system, point, t), "center": point, "offset": system(t, point)}
+    settings: dict[str, Any] = {"state_names": system.state_names}
+    if isinstance(system, SDE):
+        params["B"] = system.amplitude(t, point)
+        return sde(_Linear(), _Noise(), params, system.x0, seed=system.params["seed"], **settings)  # type: ignore[return-value]
     make: Any = flow if isinstance(system, Flow) else iterated_map
-    return make(_Linear(), params, system.x0, state_names=system.state_names)
+    return make(_Linear(), params, system.x0, **settings)
+
+
+@record
+class _Noise:
+    def __call__(self, t: Any, x: Array, params: dict[str, Any]) -> Array:
+        return params["B"]
 
 
 @record

@@ -13,6 +13,7 @@ from jaxdyn.analysis.derivative_check import derivative_excess
 from jaxdyn.analysis.local import jacobian
 from jaxdyn.analysis.lyapunov_course import Averages, Course, volume_growth
 from jaxdyn.errors import FailedCheck
+from jaxdyn.stochastic import SDE
 from jaxdyn.system import System
 
 __all__ = ["SpectrumChecks", "spectrum_checks"]
@@ -39,10 +40,11 @@ class SpectrumChecks:
     * `sum` passes up to max(s) + r: a larger difference means that the step of the integrator, not the length of the
       run, limits the accuracy; or that directions were lost (QR_INTERVAL). Steps right to 1e-6 of the rates (|J| or
       |lambda|) pass anyway, on fixed points, where nothing is statistical, to 1e-4. It is 0 where both sides are minus
-      infinity (superstable orbits).
-    * `zero` passes up to 3 s + (1 + |log(|f(x_end)| / |f(x_start)|)|) / T + |sum| + r. It applies to flows that do not
-      depend on time, away from fixed points: dx/dt is itself a tangent vector there, and neither grows nor shrinks. An
-      orbit counts as at rest when its speed is rounding, or fell (or grew) by more than eps^-1/2 in the run.
+      infinity (superstable orbits). Of a stochastic system the mean divergence is that of the same noise.
+    * `zero` passes up to 3 s + (1 + |log(|f(x_end)| / |f(x_start)|)|) / T + |sum| + r. It applies to flows without
+      noise that do not depend on time, away from fixed points: dx/dt is itself a tangent vector there, and neither
+      grows nor shrinks. An orbit counts as at rest when its speed is rounding, or fell (or grew) by more than eps^-1/2
+      in the run.
     * `pairing` passes up to 3 sqrt(s_i^2 + s_j^2) + 3 / T + |sum| + r. It applies with `hamiltonian=True`.
     * `derivative` passes at 0. The derivatives that JAX takes of the field must lie, at the first and the last state,
       between the forward and the backward difference quotient, up to rounding and to terms of third order in the field
@@ -138,6 +140,8 @@ def _motion(course: Course, averages: Averages, size: Array) -> tuple[Array, Arr
 
 
 def _is_autonomous(system: System) -> bool:
-    """Whether the equations do without the time."""
+    """Whether the equations do without the time, and without noise."""
+    if isinstance(system, SDE):
+        return False
     times: Any = jax.ShapeDtypeStruct((1,), system.dtype)
     return is_same_in_all_lanes(lambda t: system(t, system.x0), times)

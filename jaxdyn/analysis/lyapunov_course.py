@@ -13,6 +13,7 @@ from jaxdyn.analysis.orthonormal import orthonormalize
 from jaxdyn.analysis.tangent import CompensatedSum, growth_spread, tangent_step
 from jaxdyn.integrate import march, repeat
 from jaxdyn.methods import Method
+from jaxdyn.stochastic import SDE
 from jaxdyn.system import System
 
 __all__ = ["Averages", "Batched", "Course", "Fixed", "Tangents", "volume_growth"]
@@ -85,7 +86,11 @@ class Course:
         x, frame = tangent_step(self.system, self.method, 0, self.dt, c.i, c.x, c.frame)
         volume = c.volume
         if self.with_volume:
-            volume = volume.add(volume_growth(self.system, jacobian(self.system, c.x, self.time(c))))
+            growth = volume_growth(self.system, jacobian(self.system, c.x, self.time(c)))
+            if isinstance(self.system, SDE):
+                t, during = self.system.at_step(0, self.dt, c.i)
+                growth += during.noise_divergence(t, c.x, self.dt)
+            volume = volume.add(growth)
         return Tangents(c.i + 1, x, frame, c.growth, volume, c.spread)
 
     def time(self, c: Tangents) -> Array:

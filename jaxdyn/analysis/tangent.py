@@ -51,8 +51,7 @@ class CompensatedSum:
 
 def advance(system: System, method: Method, t0: ArrayLike, dt: Array, i: Array) -> Callable[[Array], Array]:
     """Step number `i` as a function of the state alone: what tangent vectors are pushed through."""
-    t = system.time(t0, dt, i)
-    rhs = system.during_step(t)
+    t, rhs = system.at_step(t0, dt, i)
     return lambda x: method.step(rhs, t, x, dt, method.init(rhs, t, x)).x
 
 

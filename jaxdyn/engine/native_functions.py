@@ -182,6 +182,20 @@ def _same_bits(e: _Expression) -> str:
     return f"({c_type(e.dtype, True)}){e.texts[0]}"
 
 
+def _shift(operator: str, kinds: str) -> Callable[[Any], str]:
+    """Shift of numbers of these kinds, which C does as XLA; by as many bits as there are nothing is left."""
+
+    def rule(e: _Expression) -> str:
+        if e.of.kind not in kinds:
+            raise Unsupported(f"{operator} of {e.of} within a loop")
+        bits = 8 * e.of.itemsize
+        x, by, zero = e.full(0), e.full(1), literal(0, e.of)
+        inside = e.test(f"{by} < {bits}" if e.of.kind == "u" else f"({by} >= 0) & ({by} < {bits})")
+        return e.select(inside, f"{x} {operator} ({by} & {bits - 1})", spread(zero) if e.vector else zero.text)
+
+    return rule
+
+
 def _rounded(e: _Expression) -> str:
     return e.call("round" if int(e.params["rounding_method"]) == 0 else "rint", e.full(0))
 
@@ -230,6 +244,8 @@ EXPRESSIONS: dict[str, Callable[[Any], str]] = {
     "round": _rounded,
     "rsqrt": lambda e: f"{e.number(1)} / {e.call('sqrt', e.full(0))}",
     "select_n": _choice,
+    "shift_left": _shift("<<", "iu"),
+    "shift_right_logical": _shift(">>", "u"),
     "sign": _sign,
     "square": lambda e: f"{e.texts[0]} * {e.texts[0]}",
     "stop_gradient": lambda e: e.texts[0],

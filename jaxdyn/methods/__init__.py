@@ -4,6 +4,7 @@ from jaxdyn.methods.controlled import Controlled
 from jaxdyn.methods.dopri8 import Dopri8
 from jaxdyn.methods.method import Iterate, Method, Step
 from jaxdyn.methods.rk import RK4, Bosh3, Euler, ExplicitRungeKutta, Heun, Tableau, Tsit5
+from jaxdyn.methods.stochastic import EulerMaruyama, Milstein, StochasticHeun, StochasticMethod
 from jaxdyn.methods.symplectic import Composition, Leapfrog, Symplectic, Yoshida4, Yoshida6
 
 __all__ = [
@@ -13,12 +14,16 @@ __all__ = [
     "Controlled",
     "Dopri8",
     "Euler",
+    "EulerMaruyama",
     "ExplicitRungeKutta",
     "Heun",
     "Iterate",
     "Leapfrog",
     "Method",
+    "Milstein",
     "Step",
+    "StochasticHeun",
+    "StochasticMethod",
     "Symplectic",
     "Tableau",
     "Tsit5",

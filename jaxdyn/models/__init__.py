@@ -17,15 +17,23 @@ from jaxdyn.models.mechanics import kepler, pendulum, pleiades
 from jaxdyn.models.networks import feedforward, hebbian_pair, hebbian_pair_fast, random_rnn, random_rnn_map
 from jaxdyn.models.neurons import fitzhugh_nagumo, hodgkin_huxley, morris_lecar, wilson_cowan
 from jaxdyn.models.oscillators import brusselator, duffing, kuramoto, van_der_pol
+from jaxdyn.models.stochastic import (
+    double_well,
+    geometric_brownian_motion,
+    noisy_fitzhugh_nagumo,
+    ornstein_uhlenbeck,
+)
 
 __all__ = [
     "REGISTRY",
     "Model",
     "brusselator",
     "describe",
+    "double_well",
     "duffing",
     "feedforward",
     "fitzhugh_nagumo",
+    "geometric_brownian_motion",
     "hebbian_pair",
     "hebbian_pair_fast",
     "henon",
@@ -44,6 +52,8 @@ __all__ = [
     "mackey_glass",
     "morris_lecar",
     "multiplicative_map",
+    "noisy_fitzhugh_nagumo",
+    "ornstein_uhlenbeck",
     "pendulum",
     "pleiades",
     "random_rnn",
@@ -63,8 +73,10 @@ REGISTRY: dict[str, Model] = {
     entry.about.name: entry
     for entry in (
         brusselator,
+        double_well,
         duffing,
         fitzhugh_nagumo,
+        geometric_brownian_motion,
         hebbian_pair,
         hebbian_pair_fast,
         henon,
@@ -85,6 +97,8 @@ REGISTRY: dict[str, Model] = {
         multiplicative_map,
         pendulum,
         pleiades,
+        noisy_fitzhugh_nagumo,
+        ornstein_uhlenbeck,
         random_rnn,
         random_rnn_map,
         rossler,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from jaxdyn.about import About, unknown_name
+from jaxdyn.stochastic import SDE, sde
 from jaxdyn.system import Flow, Map, System, flow
 
 __all__ = ["Ingredients", "Model", "model"]
@@ -42,6 +43,7 @@ def model(
     field: Callable[..., Any],
     about: About,
     *,
+    diffusion: Callable[..., Any] | None = None,
     options: Mapping[str, Any] | None = None,
     defaults: Callable[..., tuple[dict[str, Any], Any, tuple[str, ...]]] | None = None,
     complete: Callable[[Ingredients, dict[str, Any]], Ingredients] | None = None,
@@ -51,9 +53,11 @@ def model(
     Parameters
     ----------
     kind
-        `flow` or `iterated_map`.
+        `flow`, `iterated_map` or `sde`.
     field
-        The equations, `(t, x, params) -> rate or next state`.
+        The equations, `(t, x, params) -> rate or next state`; of an `sde` its drift.
+    diffusion
+        Of an `sde`, whose parameter `seed` is named in `about` as the last one; an Ito equation.
     about
         Words, units, defaults, sources. Parameters without a default come from `defaults`.
     options
@@ -84,7 +88,11 @@ def model(
         if complete is not None:
             made = complete(made, chosen)
         start = made.default_x0 if made.x0 is None else made.x0
-        return kind(made.field, made.params, start, state_names=made.state_names, about=about, dtype=dtype)
+        words = {"state_names": made.state_names, "about": about, "dtype": dtype}
+        if diffusion is None:
+            return kind(made.field, made.params, start, **words)
+        params = dict(made.params)
+        return sde(made.field, diffusion, params, start, seed=params.pop("seed"), **words)
 
     _dress(build, kind, about, options)
     return build  # type: ignore[return-value]
@@ -97,13 +105,13 @@ def _dress(build: Any, kind: Callable[..., System], about: About, options: dict[
     named = [*words, *options.items(), ("x0", None), ("dtype", None)]
     build.__signature__ = inspect.Signature(
         [inspect.Parameter(name, keyword, default=default) for name, default in named],
-        return_annotation=Flow if kind is flow else Map,
+        return_annotation={flow: Flow, sde: SDE}.get(kind, Map),
     )
     build.__name__ = build.__qualname__ = about.name
     build.__doc__ = describe(about)
     build.__module__ = "jaxdyn.models"
     build.about = about
-    build.kind = "flow" if kind is flow else "map"
+    build.kind = {flow: "flow", sde: "sde"}.get(kind, "map")
     build.options = options
 
 

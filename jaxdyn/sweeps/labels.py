@@ -10,6 +10,7 @@ import numpy as np
 from jaxdyn._version import __version__
 from jaxdyn.analysis.stability import Stability
 from jaxdyn.errors import FailedCheck, Status
+from jaxdyn.stochastic import SDE
 from jaxdyn.sweeps.grid import Grid
 from jaxdyn.sweeps.measure import describe_measure
 from jaxdyn.sweeps.plan import Layout, Plan
@@ -90,7 +91,7 @@ def provenance(plan: Plan, measure: Any, seed: int) -> dict[str, Any]:
     return {
         "title": f"sweep of {system.about.title or system.about.name} over {', '.join(plan.grid.dims)}",
         "system": system.about.name,
-        "kind": "map" if system.discrete else "flow",
+        "kind": "map" if system.discrete else "sde" if isinstance(system, SDE) else "flow",
         "equations": "; ".join(system.about.equations),
         "references": system.about.source,
         "parameters": json.dumps({name: _words(value) for name, value in system.params.items()}),

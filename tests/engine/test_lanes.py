@@ -282,3 +282,25 @@ def test_what_no_result_needs_is_left_out():
     for engine in (jaxdyn.Xla(), None):
         i, x = lanes(run, in_axes=(0, None), engine=engine)(a, shared)
         assert i.tolist() == [5] * 5 and x.tolist() == a.tolist()
+
+
+@pytest.mark.parametrize("outer", [False, True])
+def test_fields_in_loops_that_end_by_a_test(outer):
+    """XLA:CPU would end the process over such a loop if its field were a function of its own."""
+    neuron = jaxdyn.models.fitzhugh_nagumo()
+
+    def ends(v):
+        def once(x):
+            x = x + 0.1 * neuron(0.0, x) + 0.05 * neuron(0.0, 2 * x)
+            return x
+
+        def settled(x):
+            return lax.while_loop(lambda c: (c[0] < 40) & (c[1][0] < 1), lambda c: (c[0] + 1, once(c[1])), (0, x))[1]
+
+        x = jnp.stack([v, jnp.float32(0)])
+        return lax.fori_loop(0, 3, lambda i, x: settled(once(x)), x) if outer else settled(x)
+
+    v = jnp.linspace(-1, 0.5, 6)
+    expected = jax.vmap(ends)(v)
+    for engine in (Xla(), Xla(block=2)):
+        np.testing.assert_allclose(lanes(ends, engine=engine)(v), expected, rtol=1e-4, atol=1e-5)

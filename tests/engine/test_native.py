@@ -299,3 +299,20 @@ def test_lanes_read_a_shared_number_before_it_changes(engine):
     for fn, expected in ((last, [9, -5, 9]), (until, [9, -5, 9]), (branched, [8, -5, 8])):
         i, found = lanes(fn, engine=engine)(y)
         assert i.tolist() == [10] * 3 and found.tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint32", "uint64"])
+def test_shifts(dtype, x64):
+    """As XLA: by as many bits as there are, or more, nothing is left."""
+    bits = 8 * np.dtype(dtype).itemsize
+    x = np.random.default_rng(2).integers(0, 2**bits - 1, 3 * bits, dtype, endpoint=True)
+    by = np.resize(np.arange(bits + 3), 3 * bits).astype(dtype)
+    with np.errstate(all="ignore"):
+        left, right = (np.where(by < bits, f(x, by % bits), 0) for f in (np.left_shift, np.right_shift))
+    np.testing.assert_array_equal(once(lax.shift_left)(jnp.asarray(x), jnp.asarray(by)), left)
+    np.testing.assert_array_equal(once(lax.shift_right_logical)(jnp.asarray(x), jnp.asarray(by)), right)
+
+
+def test_shifts_that_c_does_in_another_way_are_left_to_xla():
+    with pytest.raises(kernels.Unsupported, match=">> of int32"):
+        once(lax.shift_right_logical)(np.arange(8, dtype=np.int32), np.ones(8, np.int32))
