@@ -48,6 +48,10 @@ CAPTIONS = {
     "lorenz_errors": "Two exponents and the dimension over the Rayleigh number with bands of their standard errors.",
     "coupled_oscillators": "Disorder of rings over the coupling with foretold borders; growth of departures of one.",
     "noise_induced_spiking": "Two starts under the same noise; regularity of spikes and exponent over its strength.",
+    "orbit_diagram": "Ten million points and their Lyapunov exponents; the window of period 3, computed anew.",
+    "orbit_diagram_delta": "Ratios of the distances of period doublings come to Feigenbaum's constant.",
+    "firing_rate_hysteresis": "Firing rate over the current, raised and lowered; the two bistable bands enlarged.",
+    "poincare_section": "Sections of Hénon-Heiles at three energies; returns of Rössler; Duffing once a period.",
 }
 """One sentence for each figure, by the name of its file."""
 

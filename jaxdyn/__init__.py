@@ -24,6 +24,7 @@ from jaxdyn.analysis.nullclines import Nullclines, nullclines
 from jaxdyn.analysis.perturbation_growth import PerturbationGrowth, perturbation_growth
 from jaxdyn.analysis.power_method import PowerMethod, power_method
 from jaxdyn.analysis.qr_algorithm import QRAlgorithm, qr_algorithm
+from jaxdyn.analysis.section_points import section_points
 from jaxdyn.analysis.stability import Stability, spectral_abscissa, spectral_radius, stability, stability_label
 from jaxdyn.analysis.transient import TransientGrowth, transient_growth
 from jaxdyn.analysis.until import StdError
@@ -35,11 +36,18 @@ from jaxdyn.engine.engines import Mosaic, Native, Vmap, Xla
 from jaxdyn.engine.explain import explain
 from jaxdyn.engine.transform import lanes
 from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_failed
+from jaxdyn.events import Event, crossings
+from jaxdyn.flow_maps import stroboscopic
 from jaxdyn.integrate import All, At, Every, Final, Trajectory, final_state, trajectory
 from jaxdyn.methods import RK4, Bosh3, Dopri8, Euler, EulerMaruyama, Heun, Leapfrog, Milstein, StochasticHeun, Tsit5
+from jaxdyn.orbits.attractor import attractor_points
+from jaxdyn.orbits.diagram import orbit_diagram
+from jaxdyn.orbits.doublings import period_doublings
+from jaxdyn.orbits.follow import follow
 from jaxdyn.passages import first_passage
 from jaxdyn.reducers.run import reduce
 from jaxdyn.reversal import time_reversed
+from jaxdyn.sections import poincare
 from jaxdyn.stochastic import SDE, Ito, Stratonovich, sde
 from jaxdyn.subsystems import frozen
 from jaxdyn.sweeps.run import sweep
@@ -62,6 +70,7 @@ __all__ = [
     "Dopri8",
     "Euler",
     "EulerMaruyama",
+    "Event",
     "Every",
     "FailedLanesError",
     "Final",
@@ -93,10 +102,12 @@ __all__ = [
     "Tsit5",
     "Vmap",
     "Xla",
+    "attractor_points",
     "chaos_indicators",
     "correlation_dimension",
     "coupled",
     "covariant_lyapunov_vectors",
+    "crossings",
     "driven",
     "eigenvalues",
     "errors",
@@ -107,6 +118,7 @@ __all__ = [
     "first_passage",
     "fixed_points",
     "flow",
+    "follow",
     "frozen",
     "iterated_map",
     "jacobian",
@@ -122,9 +134,12 @@ __all__ = [
     "nth_iterate",
     "nullclines",
     "open",
+    "orbit_diagram",
+    "period_doublings",
     "perturbation_growth",
     "pesin_entropy",
     "plot",
+    "poincare",
     "power_method",
     "qr_algorithm",
     "raise_if_failed",
@@ -132,10 +147,12 @@ __all__ = [
     "reducers",
     "samples",
     "sde",
+    "section_points",
     "spectral_abscissa",
     "spectral_radius",
     "stability",
     "stability_label",
+    "stroboscopic",
     "sweep",
     "time_reversed",
     "trajectory",

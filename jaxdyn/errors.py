@@ -46,7 +46,7 @@ _ADVICE = {
     Status.NOT_RUN: "call sweep again with the same store to compute them",
     Status.NON_FINITE: "use a smaller dt, another x0, or other parameters",
     Status.QR_INTERVAL: "lower qr_every or dt, or use float64; in perturbation_growth lower rescale_every, raise size",
-    Status.CAPACITY: "raise max_points",
+    Status.CAPACITY: "raise max_points (of events: capacity)",
     Status.STEP_LIMIT: "raise max_steps or rtol, take a method for stiff systems, or end before the solution blows up",
     Status.NOT_CONVERGED: "allow more iterations or steps, or a larger tolerance",
 }

@@ -158,6 +158,11 @@ def repeat(step: Callable[[_C], _C], carry: _C, n: int) -> _C:
     return lax.scan(lambda c, _: (step(c), None), carry, None, length=n)[0]
 
 
+def along(step: Callable[[_C, Any], tuple[_C, Any]], carry: _C, values: Any) -> tuple[_C, Any]:
+    """Advance through `values`, arrays (n, ...), and stack what each step gives beside the carry."""
+    return lax.scan(step, carry, values)
+
+
 def march(
     step: Callable[[_C], _C], carry: _C, *, n_blocks: int, block: int, observe: Callable[[_C], Any]
 ) -> tuple[_C, Any]:

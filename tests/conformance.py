@@ -123,9 +123,45 @@ def wait(system: Any) -> Any:
     return jaxdyn.first_passage(system, 0, 0.123, n_steps=N_STEPS, **step_of(system))
 
 
+def settled_map(system: Any) -> Any:
+    return jaxdyn.attractor_points(system, n_points=N_STEPS, n_transient=1)
+
+
+def settled_flow(system: Any) -> Any:
+    """Few steps to a maximum, which most models do not see: then there is none in any lane."""
+    return jaxdyn.attractor_points(system, n_points=1, n_transient=1, max_steps=8, **step_of(system))
+
+
 def is_small(system: Any) -> bool:
     """A spectrum of all exponents compiles for long in many dimensions."""
     return system.dim <= 4
+
+
+def is_autonomous_oscillator(system: Any) -> bool:
+    """Where a run comes back to its first state's value, and all directions of it are passed."""
+    return system.about.name in ("van_der_pol", "fitzhugh_nagumo", "brusselator", "rossler", "henon_heiles", "lorenz63")
+
+
+def return_to_section(system: Any) -> Any:
+    """A coordinate section: the first state at a value between those that it takes."""
+    level = 1.5 if system.about.name == "brusselator" else 0.1
+    settings = {"dt": system.about.dt, "direction": 0, "max_steps": 2000}
+    section = jaxdyn.poincare(system, {system.state_names[0]: level}, **settings)
+    return jaxdyn.section_points(section, n_points=2)
+
+
+def once_a_period(system: Any) -> Any:
+    return jaxdyn.final_state(jaxdyn.stroboscopic(system, 3 * system.about.dt, n_steps=3), n_steps=2)
+
+
+def time_passed(t: Any, x: Any, p: Any) -> Any:
+    return t
+
+
+def events(system: Any) -> Any:
+    """Every flow passes the middle of its second step."""
+    event = jaxdyn.Event(time_passed, 1.5 * system.about.dt)
+    return jaxdyn.crossings(system, event, n_steps=N_STEPS, capacity=2, **step_of(system))
 
 
 def breed(system: Any) -> Any:
@@ -156,6 +192,11 @@ ANALYSES = [
     Analysis("trajectory", lambda s: jaxdyn.trajectory(s, n_steps=N_STEPS, save=jaxdyn.Every(2), t0=1, **step_of(s))),
     Analysis("reduce", reduced, is_small),
     Analysis("first_passage", wait, heavy=True),
+    Analysis("attractor_points", settled_map, lambda system: is_small(system) and system.discrete),
+    Analysis("attractor_points_of_flow", settled_flow, lambda s: is_small(s) and is_flow(s), heavy=True),
+    Analysis("crossings", events, is_flow, heavy=True),
+    Analysis("stroboscopic", once_a_period, is_flow),
+    Analysis("poincare", return_to_section, is_autonomous_oscillator, heavy=True),
     Analysis("jacobian", jaxdyn.jacobian, basic=True),
     Analysis("eigenvalues", jaxdyn.eigenvalues),
     Analysis("linearize", jaxdyn.linearize),

@@ -4,7 +4,9 @@ Every function draws into `ax` (or a new figure) and returns the axes; `style()`
 """
 
 from jaxdyn.plot.boundaries import boundary
+from jaxdyn.plot.orbits import orbit_diagram
 from jaxdyn.plot.planes import phase_plane
+from jaxdyn.plot.returns import cobweb, return_map
 from jaxdyn.plot.running import convergence
 from jaxdyn.plot.spectra import eigenvalues
 from jaxdyn.plot.style import OKABE_ITO, PAPER, style
@@ -15,10 +17,13 @@ __all__ = [
     "OKABE_ITO",
     "PAPER",
     "boundary",
+    "cobweb",
     "convergence",
     "eigenvalues",
+    "orbit_diagram",
     "phase_plane",
     "phase_trajectory",
+    "return_map",
     "style",
     "sweep",
     "trajectory",

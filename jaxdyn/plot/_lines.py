@@ -25,11 +25,14 @@ def lines(piece: Slice, ax: Axes, dim: str, coordinate: str | None, look: dict[s
     axis.dress(ax, "x")
     columns = _columns(piece.values, piece, dim, axis)
     names = classes_of(piece)
-    failed = np.zeros(axis.order.size, bool) if piece.failed is None else piece.failed.to_numpy()[axis.order]
+    failed = np.zeros((axis.order.size, 1), bool)
+    if piece.failed is not None:
+        failed = _columns(piece.failed, piece, dim, axis)
+    columns = np.where(failed, np.nan, columns.astype(float))
+    failed = failed.any(axis=1)
     if names is not None:
-        _classes(ax, axis, np.where(failed[:, None], np.nan, columns.astype(float)), names, look)
+        _classes(ax, axis, columns, names, look)
     else:
-        columns = np.where(failed[:, None], np.nan, columns.astype(float))
         if piece.extra and piece.extra[0] in _DOTS:
             _dots(ax, axis, columns, piece, dim, look)
         else:

@@ -18,7 +18,7 @@ _WORDS = {
     "kaplan_yorke_dimension": "Kaplan-Yorke dimension",
     "t": "time",
 }
-_RECORD_DIMS = ("exponent", "state", "point", "time", "sample", "block", "mode", "eigenvalue", "parameter")
+_RECORD_DIMS = ("exponent", "state", "point", "time", "sample", "block", "mode", "eigenvalue", "parameter", "direction")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,9 +187,9 @@ def _paired_error(variable: str, prefix: str) -> str:
 
 
 def _swept(dataset: Any, variable: str, status: str | None) -> tuple[Hashable, ...]:
-    """Dimensions of the sweep: those of the status, which has one entry a lane."""
+    """Dimensions of the sweep: those of the status, which has one entry a lane; its directions are compared in one."""
     if status is not None:
-        return tuple(dataset[status].dims)
+        return tuple(dim for dim in dataset[status].dims if dim not in _RECORD_DIMS)
     return tuple(dim for dim in dataset[variable].dims if dim not in _RECORD_DIMS)
 
 

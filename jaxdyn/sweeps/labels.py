@@ -16,7 +16,7 @@ from jaxdyn.sweeps.measure import describe_measure
 from jaxdyn.sweeps.plan import Layout, Plan
 from jaxdyn.system import System
 
-__all__ = ["coordinates", "provenance", "variable_attributes"]
+__all__ = ["coordinates", "provenance", "swept", "variable_attributes"]
 
 _CODES = {"status": Status, "stability": Stability}
 _FLAGS = {"verdict": FailedCheck}  # sums of several
@@ -24,7 +24,7 @@ _FLAGS = {"verdict": FailedCheck}  # sums of several
 
 def coordinates(plan: Plan) -> dict[str, tuple[tuple[str, ...], np.ndarray[Any, Any], dict[str, Any]]]:
     """All coordinates: name -> (dims, values, attributes)."""
-    found = _swept(plan.system, plan.grid)
+    found = swept(plan.system, plan.grid)
     for name, (dims, values) in plan.coordinates.items():
         found[name] = (dims, values, {"units": _time_unit(plan.system), "long_name": name})
     sizes = {d: n for layout in plan.layouts for d, n in zip(layout.dims, layout.shape, strict=True)}
@@ -34,7 +34,8 @@ def coordinates(plan: Plan) -> dict[str, tuple[tuple[str, ...], np.ndarray[Any, 
     return found
 
 
-def _swept(system: System, grid: Grid) -> dict[str, Any]:
+def swept(system: System, grid: Grid) -> dict[str, Any]:
+    """Coordinates of what is swept: name -> (dims, values, attributes)."""
     found: dict[str, Any] = {}
     for axis in grid.axes:
         for target, values in axis.values.items():
