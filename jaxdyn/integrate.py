@@ -251,4 +251,4 @@ def _trajectory_at(system: System, method: Method, t0: ArrayLike, times: Array) 
 
 def _tainted(taint: Array, x: Array) -> Array:
     """A number, or one a component of a long state, that turns nan for good when a state is not finite."""
-    return functools.reduce(jnp.add, list(0 * x), taint) if len(x) <= SHORT else taint + 0 * x
+    return taint + 0 * (functools.reduce(jnp.add, list(x)) if len(x) <= SHORT else x)

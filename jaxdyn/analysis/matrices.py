@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._types import Array, Float, default_dtype, is_concrete
-from jaxdyn.analysis.orthonormal import orthonormalize
 
 __all__ = ["float_array", "generic_frame", "square_matrix", "tolerance_of"]
 
@@ -31,10 +30,18 @@ def square_matrix(value: Any, what: str = "matrix") -> Float[Array, "n n"]:
     return matrix
 
 
-@functools.partial(jax.jit, static_argnames=("k", "n", "dtype"))
 def generic_frame(k: int, n: int, dtype: Any) -> Float[Array, "k n"]:
     """Orthonormal rows in no special direction, always the same: coordinate axes may be invariant and never turn."""
-    return orthonormalize(jax.random.normal(jax.random.key(0), (k, n), dtype))[0]
+    return jnp.asarray(_frame(k, n, jnp.dtype(dtype)))
+
+
+@functools.cache
+def _frame(k: int, n: int, dtype: Any) -> Any:
+    """The frame, computed while tracing: written out for ten rows it would take XLA seconds to compile."""
+    with jax.ensure_compile_time_eval():
+        vectors = np.asarray(jax.random.normal(jax.random.key(0), (k, n), dtype))
+    q, r = np.linalg.qr(vectors.T)
+    return np.ascontiguousarray((q * np.sign(np.diagonal(r))).T).astype(dtype)
 
 
 def tolerance_of(tolerance: Any, dtype: Any) -> float:

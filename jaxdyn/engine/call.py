@@ -8,10 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 from jax.api_util import flatten_axes
+from jax.core import Tracer
 
 from jaxdyn.engine.engines import Automatic, Engine
 
-__all__ = ["Call", "aval_of", "call_of", "lanes_of", "traced"]
+__all__ = ["Call", "aval_of", "call_of", "key_of", "lanes_of", "traced"]
 
 
 def call_of(
@@ -25,6 +26,21 @@ def call_of(
     _check_lanes(leaves, axes)
     call = Call(Living(fn), tree, tuple(axes), _Same(out_axes), engine, tuple(map(_constant, leaves)))
     return call, [leaf for leaf in leaves if _is_array(leaf)]
+
+
+def key_of(args: Any, kwargs: Any) -> tuple[Any, list[Any]]:
+    """What decides on a call, if arrays are all it has: equal keys, equal calls; else None. And its arrays."""
+    leaves, tree = jax.tree.flatten((args, kwargs))
+    avals = [_aval_as_key(leaf) for leaf in leaves]
+    return (None if None in avals else (tree, *avals)), leaves
+
+
+def _aval_as_key(leaf: Any) -> Any:
+    if isinstance(leaf, Tracer):
+        return None
+    if isinstance(leaf, jax.Array):
+        return leaf.aval
+    return (leaf.shape, leaf.dtype) if type(leaf) is np.ndarray else None
 
 
 class Living:

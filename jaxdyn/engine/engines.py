@@ -36,9 +36,9 @@ MOST_REPEATED = 800
 # program costs some tenths of a second more than JAX's batching, XLA's components whole seconds.
 BRIEF = 20_000
 LITTLE, LITTLE_NATIVE = 1_000_000, 200_000
-# Long runs of systems of some ten states: C programs of up to this many equations take up to 20 seconds to compile, and
-# then a twentieth of the time of JAX's batching, which is some seconds for a million iterations of a lane.
-LONG, MOST_NATIVE = 5_000_000, 30_000
+# Long runs of systems of some ten states: C programs of up to this many equations take some seconds longer to compile
+# than JAX's batching, and then a twentieth of its time, which is some seconds for a million iterations of a lane.
+LONG, MOST_NATIVE = 1_000_000, 30_000
 # Lanes times equations times iterations from which several cores pay: some milliseconds, which threads cost.
 MUCH = 300_000_000
 # Components of the largest arrays taken apart.

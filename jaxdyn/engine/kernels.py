@@ -50,6 +50,9 @@ class Loop:
         """Results of the loop for all lanes, by the kernel."""
         raise NotImplementedError
 
+    def finish(self) -> None:
+        """Ends what the kernel still needs before it can run, and others need not wait for; raises `Unsupported`."""
+
 
 def is_known(value: Any) -> bool:
     """Whether a number is known while tracing."""
@@ -76,7 +79,10 @@ def run_with_kernels(
         Value.of_whole(width, filled(value.whole, width)) if value.varies else Value.shared(width, value.whole)
         for value in arguments
     ]
-    results = _WithKernels(width, components, platform, kernel_of).run(closed.jaxpr, closed.consts, given)
+    walk = _WithKernels(width, components, platform, kernel_of)
+    results = walk.run(closed.jaxpr, closed.consts, given)
+    for kernel in walk.kernels:
+        kernel.finish()
     return [Value.of_whole(lanes, v.whole[..., :lanes]) if v.varies else Value.shared(lanes, v.whole) for v in results]
 
 
@@ -98,6 +104,7 @@ class _WithKernels(Interpreter):
     def __init__(self, lanes: int, components: int, platform: str, kernel_of: Callable[[Any, int], Loop]) -> None:
         super().__init__(lanes, components)
         self.platform, self.kernel_of = platform, kernel_of
+        self.kernels: list[Loop] = []
 
     def run(self, jaxpr: Any, consts: list[Any], arguments: list[Value]) -> list[Value]:
         """Results of a jaxpr; the components of its constants become part of the code."""
@@ -139,6 +146,7 @@ class _WithKernels(Interpreter):
         if not any(a.shape[-1:] == (self.lanes,) for a in (*closed.in_avals, *closed.out_avals)):
             return function(*arguments)  # the same for all lanes
         kernel = self.kernel_of(closed, self.lanes)
+        self.kernels.append(kernel)
         run = jax.custom_jvp(lambda *operands: kernel(*operands))
         run.defjvp(lambda primals, tangents: jax.jvp(kernel.as_xla, primals, tangents))
         return jax.tree.unflatten(jax.tree.structure(shape), run(*kernel.consts, *jax.tree.leaves(arguments)))

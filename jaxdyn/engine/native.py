@@ -10,6 +10,7 @@ compiler, or a loop holds what has no text, XLA does it.
 from typing import Any
 
 import jax
+from jax.core import Tracer
 
 from jaxdyn.engine import native_compiler
 from jaxdyn.engine.census import calls_back
@@ -71,15 +72,21 @@ class _Kernel(Loop):
 
     def __init__(self, engine: Native, closed: Any, lanes: int, most: int) -> None:
         super().__init__(closed, lanes)
-        text = program(self, engine.vectors, most)
-        try:
-            self.target = native_compiler.registered(text, engine.threads or n_cores())
-        except native_compiler.CannotCompile as error:
-            raise Unsupported(str(error)) from error
+        text, self.numbers = program(self, engine.vectors, most)
+        self.target = native_compiler.begun(text, engine.threads or n_cores())
         self.results = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in self.jaxpr.outvars]
 
     def __call__(self, *operands: Any) -> list[Any]:
         """Results of the loop for all lanes; by XLA if the program is lowered for another platform than this one."""
+        if not any(isinstance(operand, Tracer) for operand in operands):
+            self.finish()
         call = jax.ffi.ffi_call(self.target, self.results, vmap_method="sequential")
-        run = jax.lax.platform_dependent(*operands, cpu=lambda *xs: list(call(*xs)), default=self.as_xla)
+        run = jax.lax.platform_dependent(*operands, cpu=lambda *xs: list(call(*xs, self.numbers)), default=self.as_xla)
         return list(run)
+
+    def finish(self) -> None:
+        """Waits until the program is compiled."""
+        try:
+            native_compiler.finished(self.target)
+        except native_compiler.CannotCompile as error:
+            raise Unsupported(str(error)) from error

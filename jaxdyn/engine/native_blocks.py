@@ -1,5 +1,7 @@
 """How many vectors of lanes go through a loop's C program together."""
 
+from typing import Any
+
 from jaxdyn.engine.kernels import Loop
 from jaxdyn.engine.native_code import Writer
 
@@ -12,13 +14,16 @@ MOST_STATEMENTS = {4: 200, 2: 800}
 ALIVE_ALONE = 40
 
 
-def program(loop: Loop, vectors: int | None, most: int) -> str:
-    """The C program of a loop, for blocks of some vectors, at most `most` if it may choose; raises `Unsupported`."""
+def program(loop: Loop, vectors: int | None, most: int) -> tuple[str, Any]:
+    """The C program of a loop, for blocks of some vectors, at most `most` if it may choose; raises `Unsupported`.
+
+    And the numbers that it is called with.
+    """
     writer = Writer(loop, vectors or 1)
     text = writer.program()
     if vectors is None and (groups := min(_best(writer), most)) > 1:
-        return Writer(loop, groups).program()
-    return text
+        text = Writer(loop, groups).program()
+    return text, writer.numbers
 
 
 def _best(writer: Writer) -> int:

@@ -1,28 +1,32 @@
 """A loop of many lanes as a C program, its equations walked through for a block of vectors of lanes."""
 
+import collections
 import dataclasses
+import types
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jax.extend.core import DropVar, Literal
+from jax.extend.core import Literal
 
 from jaxdyn.engine.census import needed
 from jaxdyn.engine.control import opened
 from jaxdyn.engine.engines import VECTOR
 from jaxdyn.engine.kernels import CALLS, Loop, Unsupported
+from jaxdyn.engine.native_arithmetic import common_factor, folded, like_terms, multiple, split, whole
+from jaxdyn.engine.native_control import CONTROL
 from jaxdyn.engine.native_functions import expression
 from jaxdyn.engine.native_order import mean_alive, written_out
-from jaxdyn.engine.native_terms import Stream, Term, c_type, common_factor, folded, literal, multiple, spread
+from jaxdyn.engine.native_terms import Stream, Term, c_type, literal, spread
 from jaxdyn.engine.native_text import DRIVER, PRELUDE
 
 __all__ = ["Writer"]
 
-# Iterations that a loop which ends by a test is taken to have.
-TYPICAL = 1000
-
 # Lanes times equations times iterations from which threads pay: a third of a millisecond.
 LITTLE = 20_000_000
+
+# Iterations of an inner loop that the compiler may write out.
+SHORT = 16
 
 
 class Writer:
@@ -40,7 +44,8 @@ class Writer:
         self.alive = (0, 0.0)  # length of the longest piece, and the numbers that it keeps at a time
         self.cost = 0.0
         self.times = 1.0
-        self._targets: dict[Any, Stream] = {}
+        self.lengths: list[int] = []
+        self.targets: dict[Any, Stream] = {}
 
     # Text ------------------------------------------------------------------------------------------------------------
 
@@ -66,6 +71,19 @@ class Writer:
         text = spread(term) if vector else term.text
         self.write(f"{'const ' if constant else ''}{c_type(term.dtype, vector)} {name} = {text};", vector)
         return Term(name, term.dtype, vector)
+
+    def length(self, n: int) -> str:
+        """How many iterations a loop has: an argument of the program, so that it serves runs of other lengths too."""
+        if (n <= SHORT and self.times > 1) or n > np.iinfo(np.int32).max:
+            return str(n)
+        self.lengths.append(n)
+        return f"length{len(self.lengths)}"
+
+    @property
+    def numbers(self) -> np.ndarray[Any, Any]:
+        """The last argument of the program: lanes from which threads pay, and lengths of loops."""
+        pays = min(LITTLE / max(1.0, self.cost), float(np.iinfo(np.int32).max))
+        return np.array([pays, *self.lengths]).astype(np.int32)
 
     # Memory ----------------------------------------------------------------------------------------------------------
 
@@ -101,7 +119,7 @@ class Writer:
         values: dict[Any, Any] = {v: self.known(array) for v, array in loop.known.items()}
         for i, v in enumerate(loop.inputs):
             values[v] = self.given(f"in[{i}]", v.aval)
-        self._targets = {
+        self.targets = {
             v: Stream(f"out[{i}]", np.dtype(v.aval.dtype), self.varies(v.aval, 1))
             for i, v in enumerate(outs)
             if self.streams(v.aval)
@@ -126,14 +144,14 @@ class Writer:
         settings = {
             "W": lanes,
             "BLOCK": self.groups * lanes,
-            "INS": len(inputs),
+            "INS": len(inputs) + 1,
             "OUTS": len(outputs),
             "OF_LANES": f"{where[0][0]}[{where[0][1]}]",
-            "PAYS": LITTLE / max(1.0, self.cost),
         }
         head = [*(f"#define {name} {value}" for name, value in settings.items()), PRELUDE]
         head += [f"typedef {word} word; typedef v{word} vb8;", *sorted(self.needs)]
-        body = ["static void block(char **in, char **out, long at, long n)", "{", *self.lines, "}"]
+        lengths = [f"const long length{k} = NUMBER({k});" for k in range(1, len(self.lengths) + 1)]
+        body = ["static void block(char **in, char **out, long at, long n)", "{", *lengths, *self.lines, "}"]
         return "\n".join([*head, *body, DRIVER])
 
     def of_lanes(self, aval: Any) -> bool:
@@ -173,8 +191,11 @@ class Writer:
             aval: Any = v.aval
             return literal(v.val, aval.dtype) if isinstance(v, Literal) else values[v]
 
-        for equation in needed(jaxpr):
+        equations = needed(jaxpr)
+        uses = collections.Counter(v for e in equations for v in e.invars if not isinstance(v, Literal))
+        for equation in equations:
             results = self.equation(equation, [read(v) for v in equation.invars])
+            results = [r if uses[v] == 1 else whole(r) for v, r in zip(equation.outvars, results, strict=True)]
             values.update(zip(equation.outvars, results, strict=True))
         return [read(v) for v in jaxpr.outvars]
 
@@ -184,8 +205,8 @@ class Writer:
         if name in CALLS:
             inner = params.get("jaxpr") or params["call_jaxpr"]
             return self.run(*opened(inner), operands)
-        if name in ("scan", "while", "cond"):
-            return {"scan": self.scan, "while": self.loop_while, "cond": self.cond}[name](equation, operands)
+        if name in CONTROL:
+            return CONTROL[name](self, equation, operands)
         if name == "optimization_barrier":
             return operands
         out: Any = equation.outvars[0].aval
@@ -198,12 +219,20 @@ class Writer:
         if (known := folded(name, operands)) is not None:
             return [known]
         self.cost += self.times
-        if (common := common_factor(name, operands)) is not None:
+        return [self.computed(name, operands, out.dtype, params)]
+
+    def computed(self, name: str, terms: Sequence[Term], dtype: Any, params: Any = types.MappingProxyType({})) -> Term:
+        """A primitive of terms, rearranged where that saves products."""
+        if (common := common_factor(name, terms)) is not None:
             bases, factor = common
-            return [self.product(self.declared(expression(name, bases, out.dtype, params, self.needs)), factor)]
-        if (product := multiple(name, operands)) is not None:
-            return [self.product(*product)]
-        return [self.declared(expression(name, operands, out.dtype, params, self.needs))]
+            return self.product(self.computed(name, bases, dtype), factor)
+        if (product := multiple(name, terms)) is not None:
+            return self.product(*product)
+        if (like := like_terms(name, terms)) is not None:
+            rest, inner, pair, number = like
+            return self.computed("add", [rest, self.product(self.computed(inner, pair, dtype), number)], dtype)
+        result = self.declared(expression(name, terms, dtype, params, self.needs))
+        return dataclasses.replace(result, total=split(name, terms))
 
     def product(self, base: Term, factor: float) -> Term:
         """A vector times a known number, from which its multiples are made."""
@@ -220,94 +249,3 @@ class Writer:
         self.write(f"for (int l = 0; l < W; l++) {found} {operator}= ({term.text})[l] != 0;", vector=True)
         self.flush()
         return Term(found, np.dtype(np.bool_))
-
-    # Control flow ----------------------------------------------------------------------------------------------------
-
-    def carried(self, variables: Sequence[Any], terms: Sequence[Any]) -> list[Term]:
-        """Variables that a loop or a branch changes."""
-        if any(isinstance(term, Stream) for term in terms):
-            raise Unsupported("an array of all iterations of a loop within another loop")
-        return [
-            self.declared(t, vector=self.varies(v.aval), constant=False) for v, t in zip(variables, terms, strict=True)
-        ]
-
-    def assign(self, variables: Sequence[Term], terms: Sequence[Term]) -> None:
-        """New values of variables, all at once."""
-        names = {variable.text for variable in variables}
-        moving = [(v, t) for v, t in zip(variables, terms, strict=True) if v.text != t.text]
-        safe = [(v, self.declared(t) if t.text in names else t) for v, t in moving]
-        if not all(v.vector for v, _ in moving):
-            self.flush()  # what reads the old value of a number that all lanes share
-        for variable, term in safe:
-            text = spread(term) if variable.vector else term.text
-            self.write(f"{variable.text} = {text};", variable.vector)
-
-    def scan(self, equation: Any, operands: list[Any]) -> list[Any]:
-        """A loop of so many iterations."""
-        params = equation.params
-        n_consts, n_carry, length = params["num_consts"], params["num_carry"], params["length"]
-        jaxpr, inner = opened(params["jaxpr"])
-        consts, xs = operands[:n_consts], operands[n_consts + n_carry :]
-        stacked = equation.outvars[n_carry:]
-        targets = [None if isinstance(v, DropVar) else self._targets.get(v) for v in stacked]
-        if any(t is None and not isinstance(v, DropVar) for t, v in zip(targets, stacked, strict=True)):
-            raise Unsupported("a loop within a loop that stacks results")
-        carry = self.carried(equation.outvars[:n_carry], operands[n_consts : n_consts + n_carry])
-        self.flush()
-        i = self.name()
-        order = f"long {i} = {length}; {i}-- > 0;" if params["reverse"] else f"long {i} = 0; {i} < {length}; {i}++"
-        self.write(f"for ({order}) {{")
-        self.times *= length
-        rows = [self.loaded(x.buffer, x.dtype, x.vector, i) for x in xs]
-        results = self.run(jaxpr, inner, [*consts, *carry, *rows])
-        for target, y in zip(targets, results[n_carry:], strict=True):
-            if target is not None:
-                self.store(target.buffer, y, target.vector, i)
-        self.assign(carry, results[:n_carry])
-        self.flush()
-        self.times /= max(length, 1)
-        self.write("}")
-        return [*carry, *targets]
-
-    def loop_while(self, equation: Any, operands: list[Any]) -> list[Any]:
-        """A loop that ends by a test."""
-        params = equation.params
-        n_test, n_body = params["cond_nconsts"], params["body_nconsts"]
-        for_test, for_body, start = operands[:n_test], operands[n_test : n_test + n_body], operands[n_test + n_body :]
-        carry = self.carried(equation.outvars, start)
-        self.flush()
-        self.write("for (;;) {")
-        self.times *= TYPICAL
-        (test,) = self.run(*opened(params["cond_jaxpr"]), [*for_test, *carry])
-        if test.vector:
-            raise Unsupported("a loop whose test is not one number")
-        self.flush()
-        self.write(f"if (!{test.text}) break;")
-        self.assign(carry, self.run(*opened(params["body_jaxpr"]), [*for_body, *carry]))
-        self.flush()
-        self.times /= TYPICAL
-        self.write("}")
-        return list(carry)
-
-    def cond(self, equation: Any, operands: list[Any]) -> list[Any]:
-        """Branches that all lanes take together."""
-        branches = equation.params["branches"]
-        index, rest = operands[0], operands[1:]
-        if index.vector:
-            raise Unsupported("a branch that lanes take by themselves")
-        self.flush()
-        results = [
-            Term(self.name() + ("_@" if self.varies(v.aval) else ""), np.dtype(v.aval.dtype), self.varies(v.aval))
-            for v in equation.outvars
-        ]
-        for result in results:
-            self.write(f"{c_type(result.dtype, result.vector)} {result.text};", result.vector)
-        self.flush()
-        for k, branch in enumerate(branches):
-            last = k == len(branches) - 1
-            test = "" if last else f"if ({index.text} {'<=' if k == 0 else '=='} {k}) "
-            self.write(f"{'else ' if k else ''}{test}{{")
-            self.assign(results, self.run(*opened(branch), rest))
-            self.flush()
-            self.write("}")
-        return results

@@ -10,12 +10,13 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import jax
 import numpy as np
 
-__all__ = ["CannotCompile", "registered", "unavailable"]
+__all__ = ["CannotCompile", "begun", "finished", "unavailable"]
 
 FLAGS = """-O2 -ftree-vectorize -march=native -mprefer-vector-width=512 -ffp-contract=fast -fno-math-errno
 -fno-trapping-math -fwrapv -fno-strict-aliasing -fopenmp-simd -shared -fPIC -pthread -w""".split()
@@ -26,21 +27,35 @@ class CannotCompile(Exception):
 
 
 _lock = threading.Lock()
-_libraries: dict[str, ctypes.CDLL] = {}
+_begun: dict[str, Future[ctypes.CDLL]] = {}
+_registered: set[str] = set()
 
 
-def registered(text: str, threads: int = 1) -> str:
-    """Name under which XLA calls the function of a C program, compiled if it is a new one.
+def begun(text: str, threads: int = 1) -> str:
+    """Name under which XLA calls the function of a C program, which is being compiled if it is a new one.
 
     The name ends in what changes no number: how many threads share the work.
     """
     name = f"jaxdyn_{hashlib.sha256(chr(10).join([*_compiler(), text]).encode()).hexdigest()[:32]}_by_{threads}"
     with _lock:
-        if name not in _libraries:
-            library = _compiled(name, text, threads)
-            jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
-            _libraries[name] = library
+        if name not in _begun:
+            _begun[name] = _pool().submit(_compiled, name, text, threads)
     return name
+
+
+def finished(name: str) -> None:
+    """Wait until a program is compiled and XLA knows its name; raises `CannotCompile`."""
+    library = _begun[name].result()
+    with _lock:
+        if name not in _registered:
+            jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
+            _registered.add(name)
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads that wait for compilers, as many as there are cores."""
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="jaxdyn-cc")
 
 
 def _compiled(name: str, text: str, threads: int) -> ctypes.CDLL:
@@ -104,8 +119,9 @@ def unavailable() -> str | None:
         return "there is no C compiler; install gcc or clang, or set CC"
     given = np.arange(16, dtype=np.float32)
     try:
+        finished(name := begun(_TRIAL))
         with jax.ensure_compile_time_eval(), jax.default_device(jax.devices("cpu")[0]):
-            got = jax.ffi.ffi_call(registered(_TRIAL), jax.ShapeDtypeStruct((16,), np.float32))(given)
+            got = jax.ffi.ffi_call(name, jax.ShapeDtypeStruct((16,), np.float32))(given)
         return None if np.array_equal(np.asarray(got), given + 1) else "a test program gave wrong numbers"
     except Exception as error:  # whatever it is, XLA takes over
         return f"a test program failed: {type(error).__name__}: {error}"

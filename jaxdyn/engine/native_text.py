@@ -16,6 +16,9 @@ TYPE(f32, float) TYPE(f64, double) TYPE(i8, int8_t) TYPE(i16, int16_t) TYPE(i32,
 TYPE(u8, uint8_t) TYPE(u16, uint16_t) TYPE(u32, uint32_t) TYPE(u64, uint64_t)
 typedef uint8_t b8;
 
+/* Lanes from which threads pay, then lengths of loops. */
+#define NUMBER(k) ((const int32_t *)in[INS - 1])[k]
+
 /* A truth value of each lane: all bits of a word, whose width suits the program's numbers. */
 #define MASK(x) __builtin_convertvector(x, vb8)
 #define ALL(type, x) ((x) - (type){})
@@ -67,7 +70,7 @@ XLA_FFI_Error *HANDLER(XLA_FFI_CallFrame *frame)
     Call call = {in, out, n, n / BLOCK, 0};
     pthread_t threads[THREADS];
     int extra = 0;
-    if (n > PAYS)
+    if (n > NUMBER(0))
         while (extra < THREADS - 1 && extra < call.blocks - 1) {
             if (pthread_create(&threads[extra], 0, work, &call)) break;
             extra++;

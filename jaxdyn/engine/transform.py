@@ -11,7 +11,7 @@ import numpy as np
 from jax.api_util import flatten_axes
 from jax.core import Tracer
 
-from jaxdyn.engine.call import Call, aval_of, call_of, lanes_of, traced
+from jaxdyn.engine.call import Call, aval_of, call_of, key_of, lanes_of, traced
 from jaxdyn.engine.census import calls_back, census
 from jaxdyn.engine.cores import is_at_home, is_worker, joined, n_cores, on_all_cores, share
 from jaxdyn.engine.engines import (
@@ -92,9 +92,16 @@ def lanes(
         raise TypeError(f"lanes takes a function of one lane, got {type(fn).__name__}")
     check_engine(engine)
 
+    calls: dict[Any, Call] = {}  # those that have been checked
+
     @functools.wraps(fn)
     def batched(*args: Any, **kwargs: Any) -> Any:
-        return _evaluate(*call_of(fn, in_axes, out_axes, engine, args, kwargs))
+        key, arrays = key_of(args, kwargs)
+        if (call := calls.get(key)) is None:
+            call, arrays = call_of(fn, in_axes, out_axes, engine, args, kwargs)
+            if key is not None:
+                calls[key] = call
+        return _evaluate(call, arrays)
 
     return batched
 

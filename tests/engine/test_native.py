@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
+from alone import once
 from jax import lax
 
 import jaxdyn
 from jaxdyn import Native, lanes
-from jaxdyn.engine import kernels, native, native_compiler, native_order
+from jaxdyn.engine import kernels, native_compiler
 
 pytestmark = pytest.mark.skipif(native_compiler.unavailable() is not None, reason=str(native_compiler.unavailable()))
 
@@ -57,22 +58,6 @@ UNARY = {
     "power -3": (lambda x: x**-3, lambda x: x**-3.0, SMALL[SMALL != 0]),
     "divided by all lanes' number": (lambda x: x / 3, lambda x: x / 3, SPREAD),
 }
-
-
-def once(function, engine=None):
-    """The function in a loop of one iteration, by C; falling back would raise."""
-
-    def looped(*xs):
-        first = function(*xs)
-        return lax.fori_loop(0, 1, lambda i, _: function(*xs), jax.tree.map(jnp.zeros_like, first))
-
-    def run(*arrays):
-        closed = jax.make_jaxpr(looped)(*(array[0] for array in arrays))
-        values = [native.Value.of_whole(len(array), array) for array in arrays]
-        (result,) = native.run_native(engine or ENGINES[0], closed, values, len(arrays[0]))
-        return np.asarray(result.spread_whole())
-
-    return run
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -244,33 +229,6 @@ def test_what_has_no_text_goes_through_xla_with_one_warning(step):
         got = lanes(fn, engine=Native())(CURRENTS)
     np.testing.assert_allclose(got, jax.jit(jax.vmap(fn))(CURRENTS), rtol=1e-6, atol=1e-6)
     assert jaxdyn.explain(fn, CURRENTS, engine=Native()).why
-
-
-def test_products_with_known_numbers_are_one_product_unless_it_leaves_the_type():
-    """Within a rounding a factor; 1e20 * 1e20 and 1e-20 * 1e-20 are no float32."""
-    x = jnp.geomspace(1e-30, 1e30, 50)
-    got = once(lambda x: (x / 3) * 0.7 * 1.1 + 0 * x)(x)
-    np.testing.assert_allclose(got, np.asarray(x, np.float64) / 3 * 0.7 * 1.1, rtol=4 * np.finfo(np.float32).eps)
-    np.testing.assert_allclose(once(lambda x: x * 1e20 * 1e20)(x[:10]), np.asarray(x[:10], float) * 1e40, rtol=1e-6)
-    np.testing.assert_allclose(once(lambda x: x * 1e-20 / 1e20)(x[-10:]), np.asarray(x[-10:], float) / 1e40, rtol=1e-6)
-
-
-@pytest.mark.parametrize("fn", [lambda x, y: x / 12.5 + y / 12.5, lambda x, y: x * 0.3 - y * 0.3])
-def test_multiples_are_added_before_the_factor(fn):
-    x, y = SPREAD[1:], SPREAD[:-1]
-    got = once(lambda x, y: fn(x, y) + 0 * x)(jnp.float32(x), jnp.float32(y))
-    rounding = 4 * np.finfo(np.float32).eps * (abs(x) + abs(y))
-    assert (abs(got - fn(x, y)) <= rounding).all()
-
-
-def test_as_many_vectors_in_turn_as_the_registers_hold():
-    """One piece of two numbers alive goes by fours, one of thirty by single vectors."""
-    few = [f"const vf32 x{i}_@ = (x{i - 1}_@ * x{i - 1}_@);" for i in range(1, 20)]
-    many = [f"const vf32 x{i}_@ = (x0_@ + 1);" for i in range(1, 61)] + [f"x{i}_@;" for i in range(1, 61)]
-    assert native_order.mean_alive(few) == pytest.approx(18 / 19)  # each until the next one, x0 gone at once
-    assert [line[-4:-2] for line in native_order.written_out(few[:1], 4)] == ["_0", "_1", "_2", "_3"]
-    assert native_order.mean_alive(many) == pytest.approx((60 * 60 + 59) / 120)
-    assert native_order.written_out(many, 2)[1] == many[1].replace("@", "0")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
