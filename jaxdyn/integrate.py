@@ -120,8 +120,8 @@ def trajectory(
         return _trajectory_at(system, free_method(system, method), t0, times_of(save.t, t0, system.dtype))
     if dt is None and n_steps is None and t1 is not None and is_adaptive(method):
         free_method(system, method)
-        n_steps, dt = 1, t1 - jnp.asarray(t0, system.dtype)
-    n_steps, dt = resolve_steps(system, n_steps, t1 if n_steps is None else None, dt, t0)
+        n_steps, t1, dt = 1, None, t1 - jnp.asarray(t0, system.dtype)
+    n_steps, dt = resolve_steps(system, n_steps, t1, dt, t0)
     if not isinstance(save, Every | Final):
         raise TypeError(f"save must be All(), Every(k), Final() or At(times), got {save!r}")
     if isinstance(save, Every) and n_steps % whole_number(save.k, f"k of save=Every({save.k})"):
@@ -251,4 +251,4 @@ def _trajectory_at(system: System, method: Method, t0: ArrayLike, times: Array) 
 
 def _tainted(taint: Array, x: Array) -> Array:
     """A number, or one a component of a long state, that turns nan for good when a state is not finite."""
-    return taint + 0 * (functools.reduce(jnp.add, list(x)) if len(x) <= SHORT else x)
+    return functools.reduce(jnp.add, list(0 * x), taint) if len(x) <= SHORT else taint + 0 * x
