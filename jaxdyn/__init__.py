@@ -39,7 +39,19 @@ from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_fail
 from jaxdyn.events import Event, crossings
 from jaxdyn.flow_maps import stroboscopic
 from jaxdyn.integrate import All, At, Every, Final, Trajectory, final_state, trajectory
-from jaxdyn.methods import RK4, Bosh3, Dopri8, Euler, EulerMaruyama, Heun, Leapfrog, Milstein, StochasticHeun, Tsit5
+from jaxdyn.methods import (
+    RK4,
+    Bosh3,
+    Dopri8,
+    Euler,
+    EulerMaruyama,
+    Heun,
+    Leapfrog,
+    Milstein,
+    Rodas5P,
+    StochasticHeun,
+    Tsit5,
+)
 from jaxdyn.orbits.attractor import attractor_points
 from jaxdyn.orbits.diagram import orbit_diagram
 from jaxdyn.orbits.doublings import period_doublings
@@ -89,6 +101,7 @@ __all__ = [
     "PerturbationGrowth",
     "PowerMethod",
     "QRAlgorithm",
+    "Rodas5P",
     "Samples",
     "Stability",
     "Status",

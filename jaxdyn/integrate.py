@@ -83,8 +83,9 @@ def trajectory(
         from t0 to t1.
     method
         `RK4()` by default; `Euler()`, `Heun()`, `Tsit5()`, `Dopri8()`, with steps of their own `Tsit5(rtol=1e-6)`, for
-        Hamiltonian systems `Leapfrog()`, for stochastic ones (`sde`) `EulerMaruyama()`, `Milstein()` or
-        `StochasticHeun()`, and more in `jaxdyn.methods`. Maps are iterated.
+        stiff systems `Rodas5P(rtol=1e-6)`, for Hamiltonian ones `Leapfrog()`, for stochastic ones (`sde`)
+        `EulerMaruyama()`, `Milstein()` or `StochasticHeun()`, more in `jaxdyn.methods`, and solvers of diffrax (see
+        `jaxdyn.methods.Diffrax`). Maps are iterated.
     save
         `All()` by default, `Every(k)`, `Final()`, or `At(times)` instead of n_steps, t1 and dt.
     t0

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxdyn._types import Array, ArrayLike, is_concrete, whole_number
 from jaxdyn.methods import RK4, Iterate, Method
+from jaxdyn.methods.diffrax_solvers import adopted
 from jaxdyn.methods.stochastic import default_method
 from jaxdyn.stochastic import SDE
 from jaxdyn.system import System
@@ -21,11 +22,12 @@ def method_of(system: System, method: Method | None) -> Method:
         if method is not None and not isinstance(method, Iterate):
             raise TypeError(f"maps are iterated; got method={method!r}; leave method out")
         return Iterate()
-    is_stochastic = isinstance(system, SDE)
+    method = adopted(method)
     if method is None:
-        return RK4() if not is_stochastic else default_method(system)
+        return default_method(system) if isinstance(system, SDE) else RK4()
     if isinstance(method, type) or not callable(getattr(method, "step", None)):
         raise TypeError(f"method must be a method such as jaxdyn.RK4() or jaxdyn.Tsit5(), got {method!r}")
+    is_stochastic = isinstance(system, SDE)
     if is_stochastic != getattr(method, "stochastic", False):
         name, given = system.about.name, type(method).__name__
         raise TypeError(
@@ -39,7 +41,7 @@ def method_of(system: System, method: Method | None) -> Method:
 
 def is_adaptive(method: Any) -> bool:
     """Whether a method chooses its steps."""
-    return bool(getattr(method, "adaptive", False))
+    return bool(getattr(adopted(method), "adaptive", False))
 
 
 def free_method(system: System, method: Method | None) -> Method:

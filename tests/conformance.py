@@ -64,8 +64,8 @@ def advance(method: Any = None) -> Callable[[Any], Any]:
 
 def has_isolated_points(system: Any) -> bool:
     """Not where fixed points form a line, a circle or a sphere: which ones are found is then left to rounding."""
-    continua = ("kuramoto", "line_attractor", "line_attractor_flow", "vector_learner_flow", "vector_learner_descent")
-    return system.about.name not in continua
+    lines = ("line_attractor", "line_attractor_flow", "robertson")
+    return system.about.name not in (*lines, "kuramoto", "vector_learner_flow", "vector_learner_descent")
 
 
 def is_separable(system: Any) -> bool:
@@ -189,6 +189,7 @@ ANALYSES = [
     Analysis("final_state_coupled", lambda s: advance()(pair_of(s)), is_small),
     Analysis("final_state_milstein", advance(jaxdyn.Milstein()), is_stochastic),
     Analysis("final_state_stochastic_heun", advance(jaxdyn.StochasticHeun()), is_stochastic),
+    Analysis("final_state_rodas", advance(jaxdyn.Rodas5P()), is_flow),
     Analysis("trajectory", lambda s: jaxdyn.trajectory(s, n_steps=N_STEPS, save=jaxdyn.Every(2), t0=1, **step_of(s))),
     Analysis("reduce", reduced, is_small),
     Analysis("first_passage", wait, heavy=True),

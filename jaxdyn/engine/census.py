@@ -71,8 +71,22 @@ def is_interpreted(equation: Any) -> bool:
     """Whether an equation that holds others is walked through; JAX batches a loop whose test is a batch already."""
     name = equation.primitive.name
     if name == "while":
-        return equation.params["cond_jaxpr"].jaxpr.outvars[0].aval.shape == ()
+        cond, body = (equation.params[part].jaxpr for part in ("cond_jaxpr", "body_jaxpr"))
+        return cond.outvars[0].aval.shape == () and not _asks_for_batches(body)
     return name in _INNER
+
+
+def _asks_for_batches(jaxpr: Any) -> bool:
+    """Whether a loop body does other things inside `jax.vmap` than outside, as equinox's do: only JAX batches it."""
+    for equation in jaxpr.eqns:
+        if "vmap" in equation.primitive.name or equation.primitive.name == "nonbatchable":
+            return True
+        for value in equation.params.values():
+            for inner in value if isinstance(value, tuple | list) else (value,):
+                inner = getattr(inner, "jaxpr", inner)
+                if hasattr(inner, "eqns") and _asks_for_batches(inner):
+                    return True
+    return False
 
 
 def _n_equations(equation: Any) -> int:

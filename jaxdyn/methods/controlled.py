@@ -12,7 +12,7 @@ from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, Bool, Float, Int, is_concrete, whole_number
 from jaxdyn.methods.method import Rhs, Step
 
-__all__ = ["Controlled"]
+__all__ = ["Controlled", "require_tolerances"]
 
 # Hairer, Norsett & Wanner 1993, section II.4: safety factor, bounds of the change of a step, and the share of the
 # error before (PI control); of the last steps' errors none counts less than LOG_FLOOR.
@@ -52,7 +52,7 @@ class Controlled:
     max_steps: int = static(default=100_000)
 
     def __post_init__(self) -> None:
-        _require_tolerances(self)
+        require_tolerances(self)
 
     @property
     def adaptive(self) -> bool:
@@ -166,7 +166,8 @@ def _pair(errors: Any) -> tuple[Array, ...]:
     return errors if isinstance(errors, tuple) else (errors,)
 
 
-def _require_tolerances(method: Controlled) -> None:
+def require_tolerances(method: Any) -> None:
+    """Refuse tolerances that are not positive, and `max_steps` that is not a number of steps."""
     name = type(method).__name__
     whole_number(method.max_steps, f"max_steps of {name}")
     if method.rtol is None and method.atol is not None:

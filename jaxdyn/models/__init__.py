@@ -17,6 +17,7 @@ from jaxdyn.models.mechanics import kepler, pendulum, pleiades
 from jaxdyn.models.networks import feedforward, hebbian_pair, hebbian_pair_fast, random_rnn, random_rnn_map
 from jaxdyn.models.neurons import fitzhugh_nagumo, hodgkin_huxley, morris_lecar, wilson_cowan
 from jaxdyn.models.oscillators import brusselator, duffing, kuramoto, van_der_pol
+from jaxdyn.models.stiff import robertson
 from jaxdyn.models.stochastic import (
     double_well,
     geometric_brownian_motion,
@@ -58,6 +59,7 @@ __all__ = [
     "pleiades",
     "random_rnn",
     "random_rnn_map",
+    "robertson",
     "rossler",
     "standard_map",
     "two_learner_descent",
@@ -101,6 +103,7 @@ REGISTRY: dict[str, Model] = {
         ornstein_uhlenbeck,
         random_rnn,
         random_rnn_map,
+        robertson,
         rossler,
         standard_map,
         two_learner_descent,

@@ -23,7 +23,7 @@ def small(name, **arguments):
 def test_the_library_is_complete():
     assert set(NAMES) >= {
         *("lorenz63", "lorenz96", "rossler", "henon", "logistic", "standard_map", "ikeda"),
-        *("van_der_pol", "duffing", "brusselator", "kuramoto"),
+        *("van_der_pol", "duffing", "brusselator", "kuramoto", "robertson"),
         *("fitzhugh_nagumo", "morris_lecar", "wilson_cowan", "hodgkin_huxley"),
         *("two_learner_flow", "two_learner_descent", "vector_learner_flow", "vector_learner_descent"),
         *("multiplicative_map", "linear_map", "linear_flow", "line_attractor", "line_attractor_flow"),
