@@ -50,6 +50,7 @@ from jaxdyn.methods import (
     Milstein,
     Rodas5P,
     StochasticHeun,
+    Taylor,
     Tsit5,
 )
 from jaxdyn.orbits.attractor import attractor_points
@@ -110,6 +111,7 @@ __all__ = [
     "Stratonovich",
     "Symbol",
     "System",
+    "Taylor",
     "Trajectory",
     "TransientGrowth",
     "Tsit5",

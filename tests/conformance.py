@@ -62,6 +62,11 @@ def advance(method: Any = None) -> Callable[[Any], Any]:
     return lambda system: jaxdyn.final_state(system, n_steps=N_STEPS, method=method, **step_of(system))
 
 
+def has_series(system: Any) -> bool:
+    """Not where the equations hold the absolute value or a choice."""
+    return not system.discrete and system.about.name != "hodgkin_huxley"
+
+
 def has_isolated_points(system: Any) -> bool:
     """Not where fixed points form a line, a circle or a sphere: which ones are found is then left to rounding."""
     lines = ("line_attractor", "line_attractor_flow", "robertson")
@@ -181,6 +186,7 @@ ANALYSES = [
     Analysis("final_state_heun", advance(jaxdyn.Heun()), is_flow),
     Analysis("final_state_tsit5", advance(jaxdyn.Tsit5()), is_flow),
     Analysis("final_state_dopri8", advance(jaxdyn.Dopri8()), is_flow),
+    Analysis("final_state_taylor", advance(jaxdyn.Taylor(order=6)), has_series),
     Analysis("final_state_adaptive", advance(jaxdyn.Tsit5(rtol=1e-9)), is_flow),
     Analysis("final_state_leapfrog", advance(jaxdyn.Leapfrog()), is_separable),
     Analysis("final_state_yoshida4", advance(jaxdyn.methods.Yoshida4()), is_separable),

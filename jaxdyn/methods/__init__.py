@@ -8,6 +8,7 @@ from jaxdyn.methods.rk import RK4, Bosh3, Euler, ExplicitRungeKutta, Heun, Table
 from jaxdyn.methods.rosenbrock import Rodas4, Rodas5P, Rosenbrock, RosenbrockTableau
 from jaxdyn.methods.stochastic import EulerMaruyama, Milstein, StochasticHeun, StochasticMethod
 from jaxdyn.methods.symplectic import Composition, Leapfrog, Symplectic, Yoshida4, Yoshida6
+from jaxdyn.methods.taylor import Taylor
 
 __all__ = [
     "RK4",
@@ -33,6 +34,7 @@ __all__ = [
     "StochasticMethod",
     "Symplectic",
     "Tableau",
+    "Taylor",
     "Tsit5",
     "Yoshida4",
     "Yoshida6",

@@ -144,7 +144,7 @@ DORMAND_PRINCE_8 = Tableau(
 class Dopri8(ExplicitRungeKutta):
     """Dormand and Prince's method, order 8(5,3): twelve evaluations a step, which is fixed, or chosen with `rtol`.
 
-    For tolerances below 1e-7 or so, in float64.
+    For tolerances below 1e-7 or so, in float64; where the field is analytic `Taylor` takes half of its time or less.
 
     Hairer, Norsett & Wanner 1993, Solving Ordinary Differential Equations I, sections II.5 and II.10 (code DOP853);
     Prince & Dormand 1981, Journal of Computational and Applied Mathematics 7, 67-75.
