@@ -5,7 +5,7 @@ Question: at which currents does the neuron start to fire, and at which does it 
 Answer: at different ones. Raised slowly, the current starts the spikes at the Hopf point I = 0.33128 and stops them at
 the fold of cycles 1.42582; lowered, it starts them at the other Hopf point 1.41872 and stops them at the other fold
 0.32418. Both Hopf points are subcritical: in the bands of width 0.0071 next to them rest and spikes are both stable,
-and which is seen hangs on where the current came from. The rate is nowhere near zero: it jumps to 0.020.
+and which is seen depends on where the current came from. The rate is nowhere near zero: it jumps to 0.020.
 
     python examples/18_firing_rate_hysteresis.py [--smoke] [--out DIR]
 """

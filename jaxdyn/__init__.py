@@ -1,7 +1,8 @@
-"""Batched dynamics in JAX: trajectories, fixed points, stability, Lyapunov spectra and sweeps.
+"""Batched dynamics in JAX: trajectories, fixed points, stability, Lyapunov spectra, sections, events and sweeps.
 
-Everything public is a name of this module, `jaxdyn.models` or `jaxdyn.plot`. `jaxdyn.sweep` and `jaxdyn.lanes` are
-functions; the packages that hold them are `jaxdyn.sweeps` and `jaxdyn.engine`.
+Everything public is a name of this module or of `jaxdyn.methods`, `reducers`, `errors`, `models` and `plot`. Records
+that analyses return are in the modules of their functions. `jaxdyn.sweep` and `jaxdyn.lanes` are functions; the
+packages that hold them are `jaxdyn.sweeps` and `jaxdyn.engine`.
 """
 
 import importlib as _importlib
@@ -14,24 +15,24 @@ from jaxdyn.analysis.correlation import correlation_dimension
 from jaxdyn.analysis.covariant import covariant_lyapunov_vectors
 from jaxdyn.analysis.dimension import kaplan_yorke_dimension, kaplan_yorke_estimate, pesin_entropy
 from jaxdyn.analysis.finite_time_lyapunov import finite_time_lyapunov
-from jaxdyn.analysis.fixed_points import FixedPoints, fixed_points
+from jaxdyn.analysis.fixed_points import fixed_points
 from jaxdyn.analysis.indicators import chaos_indicators
 from jaxdyn.analysis.local import eigenvalues, jacobian, linearize
 from jaxdyn.analysis.local_lyapunov import local_lyapunov
-from jaxdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from jaxdyn.analysis.lyapunov import lyapunov_spectrum
 from jaxdyn.analysis.maximal_lyapunov import maximal_lyapunov
-from jaxdyn.analysis.nullclines import Nullclines, nullclines
-from jaxdyn.analysis.perturbation_growth import PerturbationGrowth, perturbation_growth
-from jaxdyn.analysis.power_method import PowerMethod, power_method
-from jaxdyn.analysis.qr_algorithm import QRAlgorithm, qr_algorithm
+from jaxdyn.analysis.nullclines import nullclines
+from jaxdyn.analysis.perturbation_growth import perturbation_growth
+from jaxdyn.analysis.power_method import power_method
+from jaxdyn.analysis.qr_algorithm import qr_algorithm
 from jaxdyn.analysis.section_points import section_points
 from jaxdyn.analysis.stability import Stability, spectral_abscissa, spectral_radius, stability, stability_label
-from jaxdyn.analysis.transient import TransientGrowth, transient_growth
+from jaxdyn.analysis.transient import transient_growth
 from jaxdyn.analysis.until import StdError
 from jaxdyn.analysis.zero_one import zero_one_test
 from jaxdyn.coupling import coupled
 from jaxdyn.derivatives import with_jacobian, with_jvp
-from jaxdyn.derived import Samples, driven, nth_iterate, samples
+from jaxdyn.derived import driven, nth_iterate, samples
 from jaxdyn.engine.engines import Mosaic, Native, Vmap, Xla
 from jaxdyn.engine.explain import explain
 from jaxdyn.engine.transform import lanes
@@ -39,20 +40,7 @@ from jaxdyn.errors import FailedLanesError, JaxdynWarning, Status, raise_if_fail
 from jaxdyn.events import Event, crossings
 from jaxdyn.flow_maps import stroboscopic
 from jaxdyn.integrate import All, At, Every, Final, Trajectory, final_state, trajectory
-from jaxdyn.methods import (
-    RK4,
-    Bosh3,
-    Dopri8,
-    Euler,
-    EulerMaruyama,
-    Heun,
-    Leapfrog,
-    Milstein,
-    Rodas5P,
-    StochasticHeun,
-    Taylor,
-    Tsit5,
-)
+from jaxdyn.methods import RK4, Dopri8, Euler, EulerMaruyama, Heun, Leapfrog, Rodas5P, Taylor, Tsit5
 from jaxdyn.orbits.attractor import attractor_points
 from jaxdyn.orbits.diagram import orbit_diagram
 from jaxdyn.orbits.doublings import period_doublings
@@ -79,7 +67,6 @@ __all__ = [
     "About",
     "All",
     "At",
-    "Bosh3",
     "Dopri8",
     "Euler",
     "EulerMaruyama",
@@ -87,33 +74,23 @@ __all__ = [
     "Every",
     "FailedLanesError",
     "Final",
-    "FixedPoints",
     "Flow",
     "Heun",
     "Ito",
     "JaxdynWarning",
     "Leapfrog",
-    "LyapunovSpectrum",
     "Map",
-    "Milstein",
     "Mosaic",
     "Native",
-    "Nullclines",
-    "PerturbationGrowth",
-    "PowerMethod",
-    "QRAlgorithm",
     "Rodas5P",
-    "Samples",
     "Stability",
     "Status",
     "StdError",
-    "StochasticHeun",
     "Stratonovich",
     "Symbol",
     "System",
     "Taylor",
     "Trajectory",
-    "TransientGrowth",
     "Tsit5",
     "Vmap",
     "Xla",

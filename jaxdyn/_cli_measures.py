@@ -31,8 +31,8 @@ METHODS = {
     "yoshida4": jaxdyn.methods.Yoshida4,
     "yoshida6": jaxdyn.methods.Yoshida6,
     "euler_maruyama": jaxdyn.EulerMaruyama,
-    "milstein": jaxdyn.Milstein,
-    "stochastic_heun": jaxdyn.StochasticHeun,
+    "milstein": jaxdyn.methods.Milstein,
+    "stochastic_heun": jaxdyn.methods.StochasticHeun,
 }
 LEADING = 10
 """Exponents of a system of more than `MANY_STATES` states, unless asked otherwise: all of them take hours."""

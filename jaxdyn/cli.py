@@ -161,7 +161,7 @@ def show(name: str) -> None:
 @click.option(
     "--method",
     metavar="NAME",
-    help="Step of a flow: rk4 (default), tsit5, heun or euler; "
+    help="Step of a flow: rk4 (default), tsit5, heun or euler; of Hamiltonians leapfrog, yoshida4 or yoshida6; "
     "of a stochastic one euler_maruyama (default), milstein or stochastic_heun; all of fixed size.",
 )
 @click.option("--dt", type=float, help="Step size of a flow, in its time units; default the model's.")

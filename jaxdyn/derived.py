@@ -14,7 +14,7 @@ from jaxdyn.about import unknown_name
 from jaxdyn.integrate import repeat
 from jaxdyn.system import Map, System
 
-__all__ = ["Samples", "driven", "nth_iterate", "samples"]
+__all__ = ["FromParams", "Samples", "driven", "nth_iterate", "samples"]
 
 
 def nth_iterate(system: Map, n: int) -> Map:
@@ -157,7 +157,7 @@ def driven(system: System, u: Callable[[Any], Any], *, onto: str | None = None, 
         if name in params:
             raise ValueError(f"{system.about.name} has a parameter {name!r} already; give name=... for the input")
         params[name] = jnp.asarray(u.values, system.dtype)
-        source: Any = _FromParams(name, u.dt, u.t0)
+        source: Any = FromParams(name, u.dt, u.t0)
     else:
         source = _FromTime(u)
     result = dataclasses.replace(system, field=_Driven(system.field, source, index), params=params)
@@ -176,7 +176,7 @@ class _FromTime:
 
 
 @record
-class _FromParams:
+class FromParams:
     """Input whose samples are a parameter."""
 
     name: str = static()
@@ -184,6 +184,7 @@ class _FromParams:
     t0: Array
 
     def __call__(self, t: Any, params: dict[str, Any]) -> Any:
+        """Return its value at `t`."""
         return Samples(params[self.name], self.dt, self.t0)(t)
 
 
@@ -216,5 +217,5 @@ class _Driven:
         """Return this field with sampled inputs, also inner ones, held at their value at `t`."""
         hold = getattr(self.field, "during_step", None)
         inner = self.field if hold is None else hold(t, params)
-        u = _Constant(self.u(t, params)) if isinstance(self.u, _FromParams) else self.u
+        u = _Constant(self.u(t, params)) if isinstance(self.u, FromParams) else self.u
         return _Driven(inner, u, self.index)

@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from jaxdyn._record import labelled, record, static
@@ -16,7 +15,7 @@ from jaxdyn.errors import Status
 from jaxdyn.integrate import march
 from jaxdyn.methods import Method
 from jaxdyn.reducers.observed import Component, bound, one_number, watched
-from jaxdyn.steps import method_of, resolve_steps
+from jaxdyn.steps import method_of, require_positive, resolve_steps
 from jaxdyn.system import System
 
 __all__ = ["Crossings", "Event", "Rate", "crossings"]
@@ -197,12 +196,11 @@ def crossings(
     named = dict(events) if isinstance(events, Mapping) else {"": events}
     if not named or not all(isinstance(k, str) and isinstance(v, Event) for k, v in named.items()):
         raise TypeError(f"events must be an Event or a dict of them by name, got {events!r}")
-    n_steps, dt = resolve_steps(system, whole_number(n_steps, "n_steps"), None, dt, t0)
-    if is_concrete(dt) and not np.asarray(dt) > 0:
-        raise ValueError(f"dt must be positive, got {float(dt):g}; events are searched in forward time")
+    n_steps, step = resolve_steps(system, whole_number(n_steps, "n_steps"), None, dt, t0)
+    require_positive(dt, "events are searched in forward time")
     used: tuple[Event, ...] = bound(tuple(named.values()), system)
     directions = tuple(event.direction for event in used)
-    search = Search(system, method_of(system, method), jnp.asarray(t0), dt, _Gaps(used), directions)
+    search = Search(system, method_of(system, method), jnp.asarray(t0), step, _Gaps(used), directions)
     terminal = tuple(event.terminal for event in used)
     return _crossings(search, terminal, tuple(named), n_steps, whole_number(capacity, "capacity"))
 

@@ -84,8 +84,8 @@ def trajectory(
     method
         `RK4()` by default; `Euler()`, `Heun()`, `Tsit5()`, `Dopri8()`, with steps of their own `Tsit5(rtol=1e-6)`, for
         stiff systems `Rodas5P(rtol=1e-6)`, for Hamiltonian ones `Leapfrog()`, for stochastic ones (`sde`)
-        `EulerMaruyama()`, `Milstein()` or `StochasticHeun()`, more in `jaxdyn.methods`, and solvers of diffrax (see
-        `jaxdyn.methods.Diffrax`). Maps are iterated.
+        `EulerMaruyama()`, more in `jaxdyn.methods`, and solvers of diffrax (see `jaxdyn.methods.Diffrax`). Maps are
+        iterated.
     save
         `All()` by default, `Every(k)`, `Final()`, or `At(times)` instead of n_steps, t1 and dt.
     t0
@@ -246,7 +246,7 @@ def _trajectory_at(system: System, method: Method, t0: ArrayLike, times: Array) 
         return (t, walk), walk.x
 
     start = jnp.asarray(t0, times.dtype)
-    (_, walk), x = lax.scan(step, (start, _standing(system, method, t0, 0)), times)
+    (_, walk), x = along(step, (start, _standing(system, method, t0, 0)), times)
     return Trajectory(times, x, walk.status)
 
 

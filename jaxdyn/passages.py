@@ -13,7 +13,7 @@ from jaxdyn._types import Array, ArrayLike, Bool, Float, Int, whole_number
 from jaxdyn.errors import Status
 from jaxdyn.integrate import Walk, walking
 from jaxdyn.methods import Method
-from jaxdyn.reducers.observed import bound, one_number, watched
+from jaxdyn.reducers.observed import Watching, bound, one_number
 from jaxdyn.steps import method_of, resolve_steps
 from jaxdyn.stochastic import SDE
 from jaxdyn.system import System
@@ -34,14 +34,13 @@ class FirstPassage:
 
 
 @record
-class Boundary:
+class Boundary(Watching):
     """What is watched, and its level."""
 
-    of: Any
     level: Any
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "of", watched(self.of, self))
+        super().__post_init__()
         one_number(self.level, "level of first_passage")
 
 

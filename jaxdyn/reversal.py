@@ -12,7 +12,7 @@ from jaxdyn._arrays import stacked
 from jaxdyn._record import record
 from jaxdyn._types import Array, is_concrete
 from jaxdyn.about import About
-from jaxdyn.derived import Samples, _FromParams
+from jaxdyn.derived import FromParams, Samples
 from jaxdyn.system import System, callable_tree
 
 __all__ = ["time_reversed"]
@@ -142,18 +142,18 @@ def _mirrored(field: Any) -> Any:
     """The field, whose sampled inputs have at the time of a sample still the value before it; twice is not at all."""
 
     def is_input(leaf: Any) -> bool:
-        return isinstance(leaf, _FromParams)
+        return isinstance(leaf, FromParams)
 
     def turned(leaf: Any) -> Any:
         if not is_input(leaf):
             return leaf
-        return (_FromParams if isinstance(leaf, _Before) else _Before)(leaf.name, leaf.dt, leaf.t0)
+        return (FromParams if isinstance(leaf, _Before) else _Before)(leaf.name, leaf.dt, leaf.t0)
 
     return jax.tree.map(turned, field, is_leaf=is_input)
 
 
 @record
-class _Before(_FromParams):
+class _Before(FromParams):
     """Input whose samples are a parameter, as it is just before a time: the samples of the mirrored time."""
 
     def __call__(self, t: Any, params: dict[str, Any]) -> Any:

@@ -5,16 +5,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from jaxdyn._arrays import is_same_in_all_lanes
 from jaxdyn._record import record, static
-from jaxdyn._types import Array, ArrayLike, Bool, Float, Int, is_concrete, whole_number
+from jaxdyn._types import Array, ArrayLike, Bool, Float, Int, whole_number
 from jaxdyn.about import unknown_name
 from jaxdyn.crossing import Search, Watch, check_direction, watch_of
 from jaxdyn.flow_maps import Constant, Equations, OfParams, map_of, number_of, require_flow
 from jaxdyn.methods import Method
-from jaxdyn.steps import method_of, resolve_steps
+from jaxdyn.steps import method_of, require_positive, resolve_steps
 from jaxdyn.system import Flow, Map, System
 
 __all__ = ["Return", "Section", "poincare", "section_of"]
@@ -90,8 +89,7 @@ def poincare(
     require_flow(flow, "poincare")
     check_direction(direction, "poincare")
     _, step = resolve_steps(flow, 1, None, dt)
-    if is_concrete(step) and not np.asarray(step) > 0:
-        raise ValueError(f"dt must be positive, got {dt!r}; a section is passed in forward time")
+    require_positive(dt, "a section is passed in forward time")
     if not _is_timeless(flow):
         raise ValueError(
             f"{flow.about.name} depends on time, so that its returns to a surface are no map; "

@@ -13,7 +13,16 @@ from jaxdyn.methods.stochastic import default_method
 from jaxdyn.stochastic import SDE
 from jaxdyn.system import System
 
-__all__ = ["free_method", "is_adaptive", "method_of", "next_multiple", "require_countable", "resolve_steps", "times_of"]
+__all__ = [
+    "free_method",
+    "is_adaptive",
+    "method_of",
+    "next_multiple",
+    "require_countable",
+    "require_positive",
+    "resolve_steps",
+    "times_of",
+]
 
 
 def method_of(system: System, method: Method | None) -> Method:
@@ -31,8 +40,8 @@ def method_of(system: System, method: Method | None) -> Method:
     if is_stochastic != getattr(method, "stochastic", False):
         name, given = system.about.name, type(method).__name__
         raise TypeError(
-            f"{name} is stochastic, which {given} is not for; give EulerMaruyama(), Milstein() or StochasticHeun(), or "
-            "run its drift alone, system.without_noise()"
+            f"{name} is stochastic, which {given} is not for; give EulerMaruyama(), methods.Milstein() or "
+            "methods.StochasticHeun(), or run its drift alone, system.without_noise()"
             if is_stochastic
             else f"{given} is for stochastic systems, and {name} has no noise; give RK4(), or make it with jaxdyn.sde"
         )
@@ -76,6 +85,12 @@ def require_countable(n: int) -> None:
             f"{n} steps are too many: steps are counted in 32 bits, up to {MOST_STEPS} in a run with its transient; "
             "go on in a second run from the last state of the first"
         )
+
+
+def require_positive(dt: Any, why: str) -> None:
+    """Refuse a step backwards in time, as far as it is known."""
+    if dt is not None and is_concrete(dt) and np.any(np.asarray(dt) < 0):
+        raise ValueError(f"dt must be positive, got {dt}; {why}")
 
 
 def resolve_steps(

@@ -183,7 +183,7 @@ def sde(
     SDE
         A flow: all analyses take it; what concerns the equations alone is about the drift. `trajectory`,
         `final_state`, `reduce`, `first_passage` and the Lyapunov exponents run it with a stochastic method, by default
-        `EulerMaruyama()` for Ito and `StochasticHeun()` for Stratonovich equations.
+        `EulerMaruyama()` for Ito and `methods.StochasticHeun()` for Stratonovich equations.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 import jaxdyn
 from jaxdyn.errors import Status
 
-METHODS = [jaxdyn.Bosh3, jaxdyn.Tsit5, jaxdyn.Dopri8]
+METHODS = [jaxdyn.methods.Bosh3, jaxdyn.Tsit5, jaxdyn.Dopri8]
 RIVALS = {"Bosh3": "RK23", "Tsit5": "RK45", "Dopri8": "DOP853"}
 
 
@@ -51,7 +51,7 @@ def evaluations_of(method):
 @pytest.mark.parametrize("rtol", [1e-4, 1e-7, 1e-10])
 @pytest.mark.parametrize("kind", METHODS)
 def test_work_is_that_of_scipy_at_equal_tolerance_and_at_equal_error(kind, rtol, x64):
-    if kind is jaxdyn.Bosh3 and rtol < 1e-7:
+    if kind is jaxdyn.methods.Bosh3 and rtol < 1e-7:
         pytest.skip("a method of order 3 takes too many steps")
     work, error = evaluations_of(kind(rtol=rtol))
     x0 = np.asarray(orbit().x0)
@@ -109,7 +109,7 @@ def test_backward_in_time_returns_to_the_start(x64):
 
 def test_time_reaches_the_field_of_every_stage(x64):
     system = jaxdyn.flow(lambda t, x, p: (3 * t**2,), {}, [0.0])
-    end = jaxdyn.final_state(system, t0=1.0, t1=2.5, method=jaxdyn.Bosh3(rtol=1e-3))
+    end = jaxdyn.final_state(system, t0=1.0, t1=2.5, method=jaxdyn.methods.Bosh3(rtol=1e-3))
     np.testing.assert_allclose(end.x, [2.5**3 - 1], rtol=1e-13)  # a cubic is exact to order 3
 
 

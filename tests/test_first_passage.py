@@ -9,7 +9,8 @@ import pytest
 from scipy import integrate, special, stats
 
 import jaxdyn
-from jaxdyn import EulerMaruyama, Native, Status, StochasticHeun, Vmap, Xla, first_passage, models, sde
+from jaxdyn import EulerMaruyama, Native, Status, Vmap, Xla, first_passage, models, sde
+from jaxdyn.methods import StochasticHeun
 
 
 def brownian(mu=1.0, sigma=1.0):

@@ -14,7 +14,7 @@ ROOT = Path(jaxdyn.__file__).parent
 LAYERS = [
     ["jaxdyn._record", "jaxdyn._types"],
     ["jaxdyn._arrays", "jaxdyn._fingerprint", "jaxdyn._noise", "jaxdyn._version", "jaxdyn.about", "jaxdyn.errors"],
-    ["jaxdyn.system"],
+    ["jaxdyn.roots", "jaxdyn.system"],
     ["jaxdyn.stochastic"],
     ["jaxdyn.engine"],
     ["jaxdyn.methods"],

@@ -93,8 +93,7 @@ def programs():
 @pytest.mark.slow
 def test_batches_that_are_done_are_not_run_again(tmp_path, monkeypatch, programs, x64):
     settings = {"n_steps": 320, "checkpoint": tmp_path / "run"}
-    saves = []
-    save = checkpoint.save
+    saves, save = [], checkpoint.save
     monkeypatch.setattr(checkpoint, "save", lambda *args: (saves.append(None), save(*args)))
     first = lyapunov_spectrum(models.henon(), **settings)
     assert len(saves) == 33  # the transient, and 32 batches

@@ -10,7 +10,7 @@ from jaxdyn.methods import Iterate, Method
 from jaxdyn.methods.dopri8 import DORMAND_PRINCE_8
 from jaxdyn.methods.rk import BOGACKI_SHAMPINE, CLASSICAL, EULER, HEUN, TSITOURAS
 
-METHODS = [jaxdyn.Euler(), jaxdyn.Heun(), jaxdyn.Bosh3(), jaxdyn.RK4(), jaxdyn.Tsit5(), jaxdyn.Dopri8()]
+METHODS = [jaxdyn.Euler(), jaxdyn.Heun(), jaxdyn.methods.Bosh3(), jaxdyn.RK4(), jaxdyn.Tsit5(), jaxdyn.Dopri8()]
 TABLEAUS = [EULER, HEUN, BOGACKI_SHAMPINE, CLASSICAL, TSITOURAS, DORMAND_PRINCE_8]
 NAMES = ["euler", "heun", "bogacki_shampine", "classical", "tsitouras", "dormand_prince_8"]
 
@@ -112,7 +112,7 @@ def solution(t):
     [
         (jaxdyn.Euler(), (4096, 8192)),
         (jaxdyn.Heun(), (1024, 2048)),
-        (jaxdyn.Bosh3(), (512, 1024)),
+        (jaxdyn.methods.Bosh3(), (512, 1024)),
         (jaxdyn.RK4(), (512, 1024)),
         (jaxdyn.Tsit5(), (384, 768)),
         (jaxdyn.Dopri8(), (48, 96)),
@@ -132,7 +132,7 @@ def test_observed_order(method, n_steps, x64):
     assert abs(observed - method.order) < 0.15, (observed, errors)
 
 
-@pytest.mark.parametrize("method", [jaxdyn.Heun(), jaxdyn.Bosh3(), jaxdyn.Tsit5()], ids=name)
+@pytest.mark.parametrize("method", [jaxdyn.Heun(), jaxdyn.methods.Bosh3(), jaxdyn.Tsit5()], ids=name)
 def test_the_error_estimate_shrinks_with_its_order(method, x64):
     # The embedded method has order q - 1: the difference of one step is O(dt^q).
     system = jaxdyn.flow(turned, {}, solution(0.0))

@@ -1,4 +1,4 @@
-"""Random numbers of a seed and a step: known answers, their distribution, and that they hang on nothing else."""
+"""Random numbers of a seed and a step: known answers, their distribution, and that they depend on nothing else."""
 
 import jax
 import jax.numpy as jnp

@@ -10,6 +10,7 @@ from matplotlib.quiver import Quiver
 
 import jaxdyn
 from jaxdyn import plot
+from jaxdyn.analysis.fixed_points import FixedPoints
 from jaxdyn.plot.planes import one_turn
 
 pytestmark = pytest.mark.usefixtures("closed_figures")
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("closed_figures")
 def fixed_points(x, codes, found):
     """Record of points on the line y = 0."""
     count = len(x)
-    return jaxdyn.FixedPoints(
+    return FixedPoints(
         x=jnp.stack([jnp.asarray(x), jnp.zeros(count)], axis=-1),
         found=jnp.asarray(found),
         residual=jnp.zeros(count),

@@ -7,6 +7,7 @@ from figures import legend_texts, line_named, neuron
 
 import jaxdyn
 from jaxdyn import plot
+from jaxdyn.analysis.fixed_points import FixedPoints
 
 pytestmark = pytest.mark.usefixtures("closed_figures")
 
@@ -74,7 +75,7 @@ class TestParts:
         run = jaxdyn.trajectory(pair.with_state(m12=0.7), n_steps=12, dt=1.0)
         part = jaxdyn.frozen(jaxdyn.frozen(pair, ["r1", "r2"]), "m11")
         count = 1
-        points = jaxdyn.FixedPoints(
+        points = FixedPoints(
             x=jnp.array([[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]]),
             found=jnp.array([True]),
             residual=jnp.zeros(count),

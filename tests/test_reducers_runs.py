@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conformance import Calls, Counted
+from battery import Calls, Counted
 
 import jaxdyn
 from jaxdyn import Native, Status, Vmap, Xla, models, reducers

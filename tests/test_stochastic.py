@@ -6,20 +6,9 @@ import numpy as np
 import pytest
 
 import jaxdyn
-from jaxdyn import (
-    EulerMaruyama,
-    Ito,
-    Milstein,
-    Native,
-    Status,
-    StochasticHeun,
-    Stratonovich,
-    Vmap,
-    Xla,
-    models,
-    sde,
-)
+from jaxdyn import EulerMaruyama, Ito, Native, Status, Stratonovich, Vmap, Xla, models, sde
 from jaxdyn.analysis.tangent import advance
+from jaxdyn.methods import Milstein, StochasticHeun
 
 ENGINES = [Vmap(), Xla(block=2), Native(vectors=1)]
 

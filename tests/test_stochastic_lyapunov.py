@@ -8,7 +8,8 @@ import pytest
 from scipy import integrate
 
 import jaxdyn
-from jaxdyn import EulerMaruyama, Milstein, StochasticHeun, models, sde
+from jaxdyn import EulerMaruyama, models, sde
+from jaxdyn.methods import Milstein, StochasticHeun
 
 pytestmark = pytest.mark.usefixtures("x64")
 METHODS = [EulerMaruyama(), Milstein(), StochasticHeun()]

@@ -7,7 +7,8 @@ import pytest
 from brownian import ends, fine_increments, order
 
 import jaxdyn
-from jaxdyn import EulerMaruyama, Ito, Milstein, StochasticHeun, Stratonovich, models, sde
+from jaxdyn import EulerMaruyama, Ito, Stratonovich, models, sde
+from jaxdyn.methods import Milstein, StochasticHeun
 
 pytestmark = pytest.mark.usefixtures("x64")
 METHODS = [EulerMaruyama(), Milstein(), StochasticHeun()]

@@ -145,7 +145,7 @@ def lyapunov_spectrum(
     Memory O(k dim). Float32 sums are compensated, so long runs do not lose digits. The frame starts from
     a fixed generic orientation, so results do not depend on chance.
 
-    Errors come from at most 32 batches, without regard to how one hangs on the next. They are too small where a batch
+    Errors come from at most 32 batches, without regard to how one depends on the next. They are too small where a batch
     is not long against the correlation time (batches of two correlation times: by a quarter; of eight: by a tenth),
     and for chaotic orbits that stick to islands of regular motion, see `maximal_lyapunov`. They are too large where
     growth mostly swings to and fro, which batches see at their ends only: Lorenz' first exponent by a factor of 4 in

@@ -94,7 +94,7 @@ def cholesky(vectors: Array) -> tuple[Array, Array]:
 
 
 def full_product(a: Array, b: Array) -> Array:
-    """Matrix product in full precision, whatever the user allows the dynamics: directions hang on it."""
+    """Matrix product in full precision, whatever the user allows the dynamics: directions depend on it."""
     return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
 
 

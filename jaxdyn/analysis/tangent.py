@@ -6,14 +6,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxdyn._record import record
-from jaxdyn._types import Array, ArrayLike, is_concrete
+from jaxdyn._types import Array, ArrayLike
 from jaxdyn.analysis.orthonormal import orthonormalize
 from jaxdyn.errors import Status
 from jaxdyn.integrate import repeat
 from jaxdyn.methods import Method
+from jaxdyn.steps import require_positive
 from jaxdyn.system import System
 
 __all__ = [
@@ -99,5 +99,4 @@ def status_of_exponents(x: Array, exponents: Array, spread: Array, converged: Ar
 
 def require_forward(dt: Any) -> None:
     """Raise ValueError for a step that is negative: exponents are rates of forward time."""
-    if dt is not None and is_concrete(dt) and np.any(np.asarray(dt) < 0):
-        raise ValueError(f"dt must be positive, got {dt}; exponents are rates of forward time")
+    require_positive(dt, "exponents are rates of forward time")

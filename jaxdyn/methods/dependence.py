@@ -1,4 +1,4 @@
-"""Which results of a function hang on which of its arguments, component by component, read off its equations."""
+"""Which results of a function depend on which of its arguments, component by component, read off its equations."""
 
 import functools
 import math
@@ -33,7 +33,7 @@ def depends_on(function: Callable[[Any], Any], x: Any, marked: Any) -> NDArray[A
 
 
 class _Mark:
-    """Which components of a value hang on marked ones; and its numbers, where they are known and none does."""
+    """Which components of a value depend on marked ones; and its numbers, where they are known and none does."""
 
     def __init__(self, mask: NDArray[Any], known: Any = None) -> None:
         self.mask, self.known = np.asarray(mask), known
@@ -44,7 +44,7 @@ class _Mark:
 
     @property
     def factor(self) -> NDArray[Any]:
-        """Where a product with this value may hang on the other factor: everywhere but at known zeros."""
+        """Where a product with this value may depend on the other factor: everywhere but at known zeros."""
         return np.ones(self.mask.shape, bool) if self.known is None else np.asarray(self.known != 0)
 
 
@@ -86,7 +86,7 @@ def _results(equation: Any, operands: list[_Mark]) -> list[_Mark]:
 
 
 def _unmarked(equation: Any, operands: list[_Mark], shapes: list[Any]) -> list[_Mark]:
-    """Results that hang on nothing marked; small numbers are worked out."""
+    """Results that depend on nothing marked; small numbers are worked out."""
     plain = [_Mark(np.zeros(shape, bool)) for shape in shapes]
     foldable = all(operand.known is not None for operand in operands) and not equation.effects
     simple = is_elementwise(equation) or equation.primitive.name in {*_PLACES, *MOVED, "iota"}
@@ -104,7 +104,7 @@ def _bound(equation: Any, operands: Sequence[Any]) -> list[Any]:
 
 
 def _branches(equation: Any, operands: list[_Mark]) -> list[_Mark]:
-    """A component hangs on what it does in any branch, and on what chooses the branch."""
+    """A component depends on what it does in any branch, and on what chooses the branch."""
     choice, *rest = operands
     found = [_walk(branch.jaxpr, branch.consts, rest) for branch in equation.params["branches"]]
     columns = zip(*found, strict=True)

@@ -66,6 +66,12 @@ class Symplectic:
         without p. The reading is cautious: it may refuse equations whose terms cancel, never pass others. False
         leaves it out; of equations that are not separable the result is then wrong, of order 0.
 
+    Raises
+    ------
+    TypeError, ValueError
+        For positions that are no names or indices; while tracing a run: for an odd number of states, unknown positions
+        or not half of the states, and equations that are not separable.
+
     Notes
     -----
     A step of `Leapfrog` costs one evaluation of f and one of g, of `Yoshida4` 3, of `Yoshida6` 7: the last kick's force
@@ -75,6 +81,8 @@ class Symplectic:
     keeps the order for driven systems.
 
     In single precision rounding, not the method, makes the energy walk: about eps sqrt(n_steps).
+
+    Transforms: jit, vmap, lanes, forward and reverse derivatives.
 
     References
     ----------

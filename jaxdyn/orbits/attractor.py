@@ -8,14 +8,13 @@ import numpy as np
 
 from jaxdyn._record import detail, labelled, record, static
 from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, whole_number
-from jaxdyn.analysis.tangent import require_forward
 from jaxdyn.errors import Status
 from jaxdyn.integrate import Walk, march, repeat, walking
 from jaxdyn.methods import Method
 from jaxdyn.orbits.maxima import Climb, climbing
 from jaxdyn.orbits.returns import Returns
-from jaxdyn.reducers.observed import bound, watched
-from jaxdyn.steps import method_of, require_countable, resolve_steps
+from jaxdyn.reducers.observed import Watching, bound
+from jaxdyn.steps import method_of, require_countable, require_positive, resolve_steps
 from jaxdyn.system import System
 
 __all__ = ["AttractorPoints", "attractor_points"]
@@ -44,10 +43,9 @@ class AttractorPoints:
 
 
 @record
-class Orbit:
+class Orbit(Watching):
     """What is looked at, how long, and what counts as a return."""
 
-    of: Any
     tolerance: Array
     """Largest distance of a return, over the size of the state."""
     slow: Array
@@ -56,9 +54,6 @@ class Orbit:
     n_transient: int = static()
     max_period: int = static()
     max_steps: int = static()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "of", watched(self.of, self))
 
 
 def attractor_points(
@@ -95,7 +90,7 @@ def attractor_points(
         How close a return comes, over the size of the state: the larger one of the largest entries of the start and of
         the first point. Default for maps eps^(3/4) (1.8e-12 in float64, 6e-6 in float32): rounding that is summed up
         along a cycle with a multiplier up to 1 - eps^(1/4). Default for flows 1e-5 (3.5e-4 in float32): steps of a
-        fixed length leave an error that hangs on where between two of them a maximum lies.
+        fixed length leave an error that depends on where between two of them a maximum lies.
     max_steps
         Flows: longest way from one maximum to the next, in steps, static. A lane at rest costs as many, once.
 
@@ -135,7 +130,7 @@ def attractor_points(
     n_points = whole_number(n_points, "n_points")
     n_transient = whole_number(n_transient, "n_transient", least=0)
     max_steps = whole_number(max_steps, "max_steps")
-    require_forward(dt)
+    require_positive(dt, "maxima are looked for in forward time")
     dt = resolve_steps(system, n_points, None, dt)[1]
     require_countable(n_transient + n_points * (1 if system.discrete else max_steps))
     if max_period is None:

@@ -39,7 +39,7 @@ def follow(
 ) -> "xarray.Dataset":
     """Measure one system along a parameter, each value from the state where the one before ended: `sweep` with memory.
 
-    Where two attractors exist for one parameter value, the one that is seen hangs on where the parameter came from.
+    Where two attractors exist for one parameter value, which one is seen depends on where the parameter came from.
     Both ways together show it.
 
     Parameters

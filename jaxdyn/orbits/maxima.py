@@ -37,7 +37,7 @@ class Climb:
     """State at the last maximum."""
 
     @property
-    def is_over(self) -> Bool[Array, ""]:
+    def has_maximum(self) -> Bool[Array, ""]:
         """Whether a maximum lies within the last step."""
         return (self.slope_before > 0) & (self.slope <= 0)
 
@@ -61,12 +61,12 @@ def climbing(
         return Climb(walk, slope, c.walk.x, c.slope, c.steps + 1, c.alive, c.top)
 
     def goes_on(c: Climb) -> Array:
-        return c.alive & ~c.is_over & (c.steps < max_steps) & (c.walk.status == int(Status.OK))
+        return c.alive & ~c.has_maximum & (c.steps < max_steps) & (c.walk.status == int(Status.OK))
 
     def to_next(c: Climb) -> Climb:
         c = Climb(c.walk, c.slope, c.before, jnp.zeros_like(c.slope), jnp.int32(0), c.alive, c.top)
         c = lax.while_loop(goes_on, step, c)
-        alive = c.alive & c.is_over
+        alive = c.alive & c.has_maximum
         top = jnp.where(alive, _top(c, system, method, dt, of), jnp.nan)
         return Climb(c.walk, c.slope, c.before, c.slope_before, c.steps, alive, top)
 
@@ -85,7 +85,7 @@ def _top(c: Climb, system: System, method: Method, dt: Array, of: Callable[[Arra
         x = after(part)
         return jax.jvp(of, (x,), (rhs(t + part * dt, x),))[1]
 
-    part = c.slope_before / jnp.where(c.is_over, c.slope_before - c.slope, 1)
+    part = c.slope_before / jnp.where(c.has_maximum, c.slope_before - c.slope, 1)
     for _ in range(N_NEWTON):
         slope, change = jax.jvp(slope_after, (part,), (jnp.ones_like(part),))
         falls = change < 0  # as it does at a maximum

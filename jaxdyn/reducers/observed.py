@@ -66,7 +66,7 @@ class Observed:
 
 @record
 class Watching:
-    """Reducer that watches one state, by name or index, or a number that a function makes of the state."""
+    """What watches one state, by name or index, or a number that a function makes of the state."""
 
     of: Any
 

@@ -1,5 +1,6 @@
 """Models through the engine against `jax.vmap`, beyond the battery: single precision, spectra, odd blocks."""
 
+import battery
 import conformance
 import jax
 import jax.numpy as jnp
@@ -13,9 +14,9 @@ SPECTRA = ["lorenz63", "henon", "random_rnn"]
 
 def check(run, system, engine):
     """Five lanes in blocks of two."""
-    systems = [conformance.nudged(system, amount) for amount in (0, 1e-3, -1e-2, 2e-3, -5e-3)]
+    systems = [battery.nudged(system, amount) for amount in (0, 1e-3, -1e-2, 2e-3, -5e-3)]
     together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *systems)
-    conformance.assert_same(lanes(run, engine=engine)(together), jax.jit(jax.vmap(run))(together))
+    battery.assert_same(lanes(run, engine=engine)(together), jax.jit(jax.vmap(run))(together))
 
 
 @pytest.mark.parametrize("engine", [Xla(block=2), Native()], ids=str)

@@ -8,7 +8,8 @@ import pytest
 from scipy import integrate, linalg
 
 import jaxdyn
-from jaxdyn import StochasticHeun, models
+from jaxdyn import models
+from jaxdyn.methods import Milstein, StochasticHeun
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -34,7 +35,7 @@ def test_ornstein_uhlenbeck():
 def test_geometric_brownian_motion():
     mu, sigma = 0.3, 0.5
     system = models.geometric_brownian_motion(mu=mu, sigma=sigma)
-    end = many(system, n_steps=400, dt=0.0025, method=jaxdyn.Milstein())[:, 0]
+    end = many(system, n_steps=400, dt=0.0025, method=Milstein())[:, 0]
     assert_mean(np.log(end), mu - sigma**2 / 2, slack=0.0025)
     assert_mean((np.log(end) - mu + sigma**2 / 2) ** 2, sigma**2, slack=0.0025)
     assert_mean(end, np.exp(mu), slack=0.0025)

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 import jaxdyn
+from jaxdyn.analysis.lyapunov import LyapunovSpectrum
 
 N_LANES = 128
 
@@ -27,7 +28,7 @@ class Ensemble:
     """Standard error, from the spread over the lanes."""
     bias: float
     """What the finite step does: see `ensemble`."""
-    lanes: jaxdyn.LyapunovSpectrum
+    lanes: LyapunovSpectrum
 
 
 def scattered_starts(system: Any, *, n_lanes: int = N_LANES, seed: int = 0, every: int = 1, **step: Any) -> np.ndarray:

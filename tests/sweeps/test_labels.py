@@ -53,7 +53,7 @@ def test_times_that_differ_between_cells_are_a_variable():
         {"x": [1, 2]},
         keep=["t"],
     )
-    assert cells["t"].dims == ("x", "time")  # times that hang on the key are not those of the first cell
+    assert cells["t"].dims == ("x", "time")  # times that depend on the key are not those of the first cell
 
 
 def correlated(system):
