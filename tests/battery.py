@@ -58,7 +58,7 @@ class Counted:
 class Calls(list):
     """A list that is hashable by identity, so that it may sit in a pytree's static part."""
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
     __eq__ = object.__eq__
 
 

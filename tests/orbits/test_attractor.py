@@ -169,6 +169,7 @@ class TestEngines:
         r = np.array([2.5, 3.2, 3.5, 3.83, 4.5])
         self.check(lambda r: logistic(r, 32, 1500), r, engine)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("engine", ENGINES)
     def test_flows(self, engine):
         """Lanes need different numbers of steps to their maxima, and one has none."""
