@@ -43,13 +43,16 @@ def given_dtype(value: Any) -> np.dtype[Any]:
     """Dtype of a number, an array, or a (nested) list of either, traced or not."""
     if hasattr(value, "dtype") or not is_concrete(value):
         return jnp.result_type(*jax.tree.leaves(value))
-    return np.asarray(value).dtype
+    try:
+        return np.asarray(value).dtype
+    except ValueError:  # rows of different lengths
+        return np.dtype(object)
 
 
 def like(value: Any, old: Array, what: str) -> Array:
     given = given_dtype(value)
     kind = given.kind
-    if kind == "c" or (kind == "f" and old.dtype.kind in "iub"):
+    if kind not in "fiub" or (kind == "f" and old.dtype.kind in "iub"):
         raise ValueError(f"{what} has dtype {old.dtype}, got {given}")
     new = jnp.asarray(value, old.dtype)
     if new.shape != old.shape:

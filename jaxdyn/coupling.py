@@ -1,7 +1,7 @@
 """Copies of one system, coupled along the links of a graph."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -12,6 +12,7 @@ from jaxdyn._arrays import given_dtype, like, stacked
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, is_concrete, matmul
 from jaxdyn.about import About, Symbol, unknown_name
+from jaxdyn.stochastic import SDE
 from jaxdyn.system import System
 
 __all__ = ["coupled"]
@@ -65,7 +66,7 @@ def coupled(
     Raises
     ------
     TypeError
-        For what is no system, unknown states or parameters, or what is no number.
+        For what is no system or a stochastic one, unknown states or parameters, or what is no number.
     ValueError
         For an A that is not square, has fewer than two copies, entries that are not finite or a diagonal (which would
         do nothing: x_i - x_i = 0); wrong shapes; or names that are taken.
@@ -95,7 +96,14 @@ def coupled(
     """
     if not isinstance(system, System):
         raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
+    if isinstance(system, SDE):
+        raise TypeError(
+            f"{system.about.name} is stochastic: coupled knows no noise of copies; couple the drift, "
+            "system.without_noise(), and give the result its noise with jaxdyn.sde"
+        )
     matrix = _adjacency(adjacency, system)
+    if isinstance(names, str) or len(names) != 2:
+        raise ValueError(f"names must be two, of the strength and of the adjacency, got {names!r}")
     n, names = matrix.shape[0], (names[0], names[1])
     params, differing = _parameters(system, individual, n)
     for name, what in zip(names, ("strength", "adjacency"), strict=True):
@@ -121,6 +129,8 @@ def coupled(
 def _adjacency(given: Any, system: System) -> Array:
     if given_dtype(given).kind not in "fiub":
         raise TypeError(f"adjacency must be a dense array of numbers, got {type(given).__name__}")
+    if hasattr(given, "toarray"):
+        raise TypeError(f"adjacency must be a dense array, got {type(given).__name__}; give its .toarray()")
     matrix = jnp.asarray(given, system.dtype)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] < 2:
         raise ValueError(f"adjacency must be (n, n) with n >= 2 copies, got shape {matrix.shape}")
@@ -140,17 +150,19 @@ def _adjacency(given: Any, system: System) -> Array:
 
 def _parameters(system: System, individual: Any, n: int) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Parameters of all copies, and the names of those with an axis of copies."""
-    chosen: tuple[str, ...] = (individual,) if isinstance(individual, str) else tuple(individual)
+    if not isinstance(individual, Iterable):
+        raise TypeError(f"individual must be names of parameters, or values by name, got {individual!r}")
+    chosen: tuple[str, ...] = (individual,) if isinstance(individual, str) else tuple(dict.fromkeys(individual))
     params = dict(system.params)
     for name in chosen:
         if name not in params:
             raise TypeError(f"{system.about.name} has no parameter {unknown_name(str(name), list(params))}")
         repeated = jnp.broadcast_to(params[name], (n, *params[name].shape))
         if isinstance(individual, Mapping):
-            if np.shape(individual[name]) != repeated.shape:
+            if given_dtype(individual[name]).kind == "O" or np.shape(individual[name]) != repeated.shape:
                 raise ValueError(
                     f"individual parameter {name!r} must have shape {repeated.shape}, one value for each of the {n} "
-                    f"copies, got {np.shape(individual[name])}"
+                    f"copies, got {individual[name]!r}"
                 )
             repeated = like(individual[name], repeated, f"parameter {name!r}")
         params[name] = repeated
@@ -167,7 +179,7 @@ def _entries(through: Any, system: System) -> tuple[tuple[int, int, float], ...]
     if isinstance(through, str):
         through = (through,)
     if not isinstance(through, Mapping) and not _is_names(through):
-        matrix = np.asarray(through)
+        matrix = np.asarray(through, object if given_dtype(through).kind == "O" else None)
         if matrix.dtype.kind not in "fiub" or matrix.shape != (dim, dim) or not np.all(np.isfinite(matrix)):
             raise ValueError(
                 f"through must be names of states, {{name: weight}} or a finite matrix ({dim}, {dim}), got {through!r}"

@@ -14,6 +14,7 @@ from jaxdyn.about import About
 from jaxdyn.integrate import repeat, walking
 from jaxdyn.methods import Method
 from jaxdyn.steps import method_of
+from jaxdyn.stochastic import SDE
 from jaxdyn.system import Flow, Map, callable_tree
 
 __all__ = ["Constant", "Equations", "OfParams", "map_of", "number_of", "require_flow", "stroboscopic"]
@@ -95,10 +96,14 @@ def map_of(field: Any, flow: Flow, x0: Array, names: tuple[str, ...], about: Abo
 
 
 def require_flow(flow: Any, name: str) -> None:
-    """Raise TypeError for what is no flow."""
+    """Raise TypeError for what is no flow, or one with noise."""
     if not isinstance(flow, Flow):
         kind = f"the map {flow.about.name}" if isinstance(flow, Map) else type(flow).__name__
         raise TypeError(f"{name} makes a map of a flow, got {kind}")
+    if isinstance(flow, SDE):
+        raise TypeError(
+            f"{name} makes a map, and {flow.about.name} is stochastic; give its drift, flow.without_noise()"
+        )
 
 
 def stroboscopic(

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdyn._record import coordinate, labelled, record, static
-from jaxdyn._types import Array, ArrayLike, Bool, Int, Shaped, whole_number
+from jaxdyn._types import Array, ArrayLike, Bool, Int, Shaped, is_concrete, whole_number
 from jaxdyn.errors import Status
 from jaxdyn.methods import Method, Step
-from jaxdyn.steps import free_method, is_adaptive, method_of, next_multiple, resolve_steps, times_of
+from jaxdyn.steps import free_method, interval, is_adaptive, method_of, next_multiple, resolve_steps, times_of
 from jaxdyn.system import System
 
 __all__ = ["All", "At", "Every", "Final", "Trajectory", "final_state", "trajectory"]
@@ -104,7 +104,8 @@ def trajectory(
 
     Notes
     -----
-    Transforms: jit, vmap, grad (memory O(n_steps) in reverse mode), shard_map. Time is an integer step
+    Transforms: jit, vmap, grad (memory O(n_steps) in reverse mode; methods that choose their steps have forward-mode
+    derivatives only: `jax.jacfwd`, `jax.jvp`), shard_map. Time is an integer step
     number inside the loop, so rounding does not accumulate in t.
 
     Examples
@@ -118,10 +119,11 @@ def trajectory(
     if isinstance(save, At):
         if not all(given is None for given in (n_steps, t1, dt)):
             raise TypeError("save=At(times) says how far to go; leave out n_steps, t1 and dt")
-        return _trajectory_at(system, free_method(system, method), t0, times_of(save.t, t0, system.dtype))
+        return _trajectory_at(system, free_method(system, method), t0, *times_of(save.t, t0, system.dtype))
     if dt is None and n_steps is None and t1 is not None and is_adaptive(method):
         free_method(system, method)
-        n_steps, t1, dt = 1, None, t1 - jnp.asarray(t0, system.dtype)
+        dt = interval(t0, t1, system.dtype)
+        n_steps, t1, dt = (0, None, 1.0) if is_concrete(dt) and dt == 0 else (1, None, dt)
     n_steps, dt = resolve_steps(system, n_steps, t1, dt, t0)
     if not isinstance(save, Every | Final):
         raise TypeError(f"save must be All(), Every(k), Final() or At(times), got {save!r}")
@@ -239,14 +241,14 @@ def _trajectory(
 
 
 @jax.jit
-def _trajectory_at(system: System, method: Method, t0: ArrayLike, times: Array) -> Trajectory:
-    def step(carry: tuple[Array, Walk], t: Array) -> tuple[tuple[Array, Walk], Array]:
-        before, walk = carry
-        walk = walk.after(method.step(system, before, walk.x, t - before, walk.carry))
+def _trajectory_at(system: System, method: Method, t0: ArrayLike, times: Array, gaps: Array) -> Trajectory:
+    def step(carry: tuple[Array, Walk], stop: tuple[Array, Array]) -> tuple[tuple[Array, Walk], Array]:
+        (before, walk), (t, gap) = carry, stop
+        walk = walk.after(method.step(system, before, walk.x, gap, walk.carry))
         return (t, walk), walk.x
 
     start = jnp.asarray(t0, times.dtype)
-    (_, walk), x = along(step, (start, _standing(system, method, t0, 0)), times)
+    (_, walk), x = along(step, (start, _standing(system, method, t0, 0)), (times, gaps))
     return Trajectory(times, x, walk.status)
 
 

@@ -13,6 +13,7 @@ from jaxdyn._record import record
 from jaxdyn._types import Array, is_concrete
 from jaxdyn.about import About
 from jaxdyn.derived import FromParams, Samples
+from jaxdyn.stochastic import SDE
 from jaxdyn.system import System, callable_tree
 
 __all__ = ["time_reversed"]
@@ -45,7 +46,8 @@ def time_reversed(system: _S, *, inverse: Callable[..., Any] | None = None) -> _
     Raises
     ------
     TypeError
-        For what is no system, a map without an inverse, a flow with one, or an inverse that is no function.
+        For what is no system or a stochastic one, a map without an inverse, a flow with one, or an inverse that is no
+        function.
     ValueError
         If `inverse` does not lead back from the image of the start, within the root of the rounding.
 
@@ -70,6 +72,8 @@ def time_reversed(system: _S, *, inverse: Callable[..., Any] | None = None) -> _
     if not isinstance(system, System):
         raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
     name = system.about.name
+    if isinstance(system, SDE):
+        raise TypeError(f"{name} is stochastic and noise has no way back; reverse its drift, system.without_noise()")
     if isinstance(system.field, _ReversedMap | _ReversedFlow) and inverse is None:
         return dataclasses.replace(system, field=system.field.forward, about=_words(system.about))
     if not system.discrete:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdyn._arrays import given_dtype
 from jaxdyn._types import Array, ArrayLike, is_concrete, whole_number
 from jaxdyn.methods import RK4, Iterate, Method
 from jaxdyn.methods.diffrax_solvers import adopted
@@ -15,6 +16,7 @@ from jaxdyn.system import System
 
 __all__ = [
     "free_method",
+    "interval",
     "is_adaptive",
     "method_of",
     "next_multiple",
@@ -56,6 +58,8 @@ def is_adaptive(method: Any) -> bool:
 def free_method(system: System, method: Method | None) -> Method:
     """The method of a run whose stops are not a whole number of equal steps."""
     chosen = method_of(system, method)
+    if system.discrete:
+        raise TypeError("a map is saved after whole numbers of steps: give n_steps and save=Every(k)")
     if not is_adaptive(chosen):
         raise TypeError(f"{chosen!r} takes equal steps and saves at them; use a method such as Tsit5(rtol=1e-6)")
     if jax.tree.structure(system.during_step(system.time(0, 0, 0))) != jax.tree.structure(system):
@@ -63,16 +67,31 @@ def free_method(system: System, method: Method | None) -> Method:
     return chosen
 
 
-def times_of(given: Any, t0: ArrayLike, dtype: Any) -> Array:
-    """Times at which to save, as an array."""
+def times_of(given: Any, t0: ArrayLike, dtype: Any) -> tuple[Array, Array]:
+    """Times at which to save, and how long each comes after the one before, in numbers before they are rounded."""
+    if given_dtype(given).kind not in "fiu":
+        raise TypeError(f"times of At must be numbers, got {given!r}")
     times = jnp.asarray(given, dtype)
     if times.ndim != 1 or times.size == 0:
         raise ValueError(f"times of At must have shape (n,) with n >= 1, got {times.shape}")
-    if is_concrete(times, t0):
-        gaps: Any = np.diff(np.asarray([t0, *np.asarray(times)], dtype))
-        if not np.all(np.isfinite(gaps)) or not (np.all(gaps >= 0) or np.all(gaps <= 0)):
-            raise ValueError(f"times of At must go on from t0={t0} in one direction, got {np.asarray(times)}")
-    return times
+    if not is_concrete(given, t0):
+        return times, jnp.diff(times, prepend=jnp.asarray(t0, dtype))
+    numbers = np.asarray(given, float)
+    gaps = np.diff(numbers, prepend=float(t0))  # type: ignore[arg-type]
+    if not np.all(np.isfinite(gaps)) or not (np.all(gaps >= 0) or np.all(gaps <= 0)):
+        raise ValueError(f"times of At must go on from t0={t0} in one direction, got {numbers}")
+    return times, jnp.asarray(gaps, dtype)
+
+
+def interval(t0: Any, t1: Any, dtype: Any) -> ArrayLike:
+    """Time from t0 to t1. Of numbers the difference is taken before they are rounded to the dtype of a system."""
+    for name, value in (("t0", t0), ("t1", t1)):
+        is_number = np.ndim(value) == 0 and given_dtype(value).kind in "fiu"
+        if not is_number or (is_concrete(value) and not np.isfinite(value)):
+            raise ValueError(f"{name} must be one finite number, got {value!r}")
+    if is_concrete(t0, t1):
+        return float(t1) - float(t0)
+    return jnp.asarray(t1, dtype) - jnp.asarray(t0, dtype)
 
 
 MOST_STEPS = 2**31 - 1  # an int32

@@ -196,6 +196,50 @@ def test_an_equilibrium_and_a_start_at_zero_are_no_trouble():
     np.testing.assert_array_equal(end.x, 0)
 
 
+def test_a_first_guess_outside_of_the_domain_is_no_trouble(x64):
+    back = jaxdyn.flow(lambda t, x, p: jnp.sqrt(1 - t) + 0 * x, {}, [0.0])
+    end = jaxdyn.final_state(back, t0=1.0, t1=0.0, method=jaxdyn.Tsit5(rtol=1e-8))
+    assert int(end.status) == Status.OK
+    # The error allowed in each of some tens of steps, the first ones across the root's edge.
+    np.testing.assert_allclose(end.x, [-2 / 3], rtol=1e-6)
+
+
+def test_states_whose_squares_overflow():
+    """Rate over tolerance is 1e38 at the component that is zero, its square no float32."""
+    oscillator = jaxdyn.flow(lambda t, x, p: (x[1], -x[0]), {}, [1e30, 0.0])
+    end = jaxdyn.final_state(oscillator, t1=1.0, method=jaxdyn.Tsit5(rtol=1e-5))
+    assert int(end.status) == Status.OK
+    np.testing.assert_allclose(end.x / 1e30, [np.cos(1.0), -np.sin(1.0)], rtol=1e-4)
+
+
+@pytest.mark.parametrize("t1", [jnp.nan, jnp.inf])
+def test_an_end_that_is_no_time_is_not_reached(t1):
+    end = jax.jit(lambda t: jaxdyn.final_state(orbit(), t1=t, method=jaxdyn.Tsit5(rtol=1e-4)))(t1)
+    assert int(end.status) == Status.NON_FINITE
+    assert np.isnan(end.x).all()
+
+
+def test_late_times_lose_nothing_to_rounding():
+    """In float32 times of 1e6 are 1/16 apart; how long a run takes is known better."""
+    decay = jaxdyn.flow(lambda t, x, p: -x, {}, [1.0])
+    method, times = jaxdyn.Tsit5(rtol=1e-6), 1e6 + np.array([0.01, 0.02, 1.01])
+    end = jaxdyn.final_state(decay, t0=1e6, t1=times[0], method=method)
+    saved = jaxdyn.trajectory(decay, t0=1e6, save=jaxdyn.At(times), method=method)
+    np.testing.assert_allclose(end.x[0], np.exp(-0.01), rtol=1e-5)
+    np.testing.assert_allclose(saved.x[:, 0], np.exp(1e6 - times), rtol=1e-5)
+
+
+def test_a_run_of_no_length_stays_at_its_start():
+    end = jaxdyn.final_state(orbit(), t0=2.0, t1=2.0, method=jaxdyn.Tsit5(rtol=1e-6))
+    assert float(end.t) == 2 and int(end.status) == Status.OK
+    np.testing.assert_array_equal(end.x, orbit().x0)
+
+
+def test_methods_say_what_was_asked_and_not_their_coefficients():
+    assert repr(jaxdyn.Tsit5(rtol=1e-6)) == "Tsit5(rtol=1e-06, atol=None, max_steps=100000)"
+    assert all("ableau" not in repr(kind()) for kind in [*METHODS, jaxdyn.RK4, jaxdyn.Euler, jaxdyn.Heun])
+
+
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
@@ -204,6 +248,19 @@ def test_an_equilibrium_and_a_start_at_zero_are_no_trouble():
         (lambda: jaxdyn.Tsit5(rtol=0.0), ValueError, "rtol of Tsit5 must be positive"),
         (lambda: jaxdyn.Tsit5(rtol=1e-6, atol=float("nan")), ValueError, "atol of Tsit5 must be positive"),
         (lambda: jaxdyn.Tsit5(rtol=1e-6, max_steps=0), ValueError, "max_steps"),
+        (lambda: jaxdyn.Tsit5(rtol=1e-6, max_steps=2**31), ValueError, "max_steps of Tsit5 must be at most"),
+        (lambda: jaxdyn.Tsit5(rtol="low"), TypeError, "rtol of Tsit5 must be a positive number, got 'low'"),
+        (lambda: jaxdyn.Tsit5(rtol=True), TypeError, "rtol of Tsit5 must be a positive number, got True"),
+        (lambda: until(1.0, rtol=np.full(4, 1e-6)), ValueError, r"rtol of Tsit5 must be one number, got shape \(4,\)"),
+        (lambda: until(1.0, atol=[1e-6] * 3), ValueError, r"one a state, \(4,\), got shape \(3,\)"),
+        (lambda: until(np.nan), ValueError, "t1 must be one finite number, got nan"),
+        (lambda: until("late"), ValueError, "t1 must be one finite number, got 'late'"),
+        (lambda: at("late"), TypeError, "times of At must be numbers, got 'late'"),
+        (
+            lambda: jaxdyn.trajectory(jaxdyn.models.logistic(), save=jaxdyn.At([1.0])),
+            TypeError,
+            "a map is saved after whole numbers of steps",
+        ),
         (lambda: jaxdyn.trajectory(orbit(), save=jaxdyn.At([1.0])), TypeError, "takes equal steps"),
         (lambda: at([2.0, 1.0]), ValueError, "in one direction"),
         (lambda: at([]), ValueError, "n >= 1"),
@@ -211,10 +268,14 @@ def test_an_equilibrium_and_a_start_at_zero_are_no_trouble():
         (lambda: jaxdyn.final_state(orbit(), t1=1.0), TypeError, "a flow needs its step"),
     ],
 )
-def test_what_makes_no_sense_is_told(make, error, words):
+def test_what_makes_no_sense_is_told(make, error, words, unchecked):
     with pytest.raises(error, match=words):
         make()
 
 
 def at(times, **more):
     return jaxdyn.trajectory(orbit(), method=jaxdyn.Tsit5(rtol=1e-6), save=jaxdyn.At(times), **more)
+
+
+def until(t1, **tolerances):
+    return jaxdyn.final_state(orbit(), t1=t1, method=jaxdyn.Tsit5(**({"rtol": 1e-6} | tolerances)))

@@ -1,7 +1,6 @@
 """Coupled copies: the equations of the sum over links, synchrony, spectra against theory and an independent program."""
 
 import itertools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -256,44 +255,3 @@ def test_every_copy_has_its_samples(x64):
 def test_fields_of_python_numbers(x64):
     still = jaxdyn.flow(lambda t, x, p: (x[1], 0), {}, [0.0, 1.0])
     np.testing.assert_array_equal(coupled(still, PAIR)(0.0, [0.0, 1.0, 0.0, 2.0]), [1, 1, 2, -1])
-
-
-@pytest.mark.parametrize(
-    ("options", "kind", "message"),
-    [
-        (
-            {"adjacency": np.ones((2, 3))},
-            ValueError,
-            r"adjacency must be \(n, n\) with n >= 2 copies, got shape \(2, 3\)",
-        ),
-        ({"adjacency": [[0.0]]}, ValueError, r"n >= 2 copies, got shape \(1, 1\)"),
-        ({"adjacency": [[0, np.nan], [1, 0]]}, ValueError, r"adjacency must be finite, got nan at \[0, 1\]"),
-        ({"adjacency": np.ones((2, 2))}, ValueError, r"adjacency has 1 at \[0, 0\]: no copy acts on itself"),
-        ({"adjacency": "ring"}, TypeError, "adjacency must be a dense array of numbers"),
-        ({"strength": np.inf}, ValueError, "strength must be one finite number, got inf"),
-        ({"strength": [1.0, 2.0]}, ValueError, "strength has shape"),
-        ({"through": "u"}, TypeError, "no state 'u'; .*known: v, w"),
-        ({"through": {"v": np.nan}}, ValueError, "weight of state 'v' must be one finite number"),
-        ({"through": np.eye(3)}, ValueError, r"or a finite matrix \(2, 2\)"),
-        ({"through": 3}, ValueError, "through must be names of states"),
-        ({"through": np.zeros((2, 2))}, ValueError, "couples nothing; name a state, known: v, w"),
-        ({"through": ()}, ValueError, "couples nothing"),
-        ({"individual": "J"}, TypeError, "no parameter 'J'; .*known: a, b, tau, I"),
-        ({"individual": {"I": [1.0, 2.0, 3.0]}}, ValueError, r"'I' must have shape \(2,\), one value for each"),
-        ({"names": ("I", "links")}, ValueError, "cannot take 'I' for the strength"),
-        ({"names": ("k", "k")}, ValueError, "cannot take 'k' for the strength: parameters need different names"),
-    ],
-)
-def test_refusals(options, kind, message, unchecked):
-    with pytest.raises(kind, match=message):
-        coupled(models.fitzhugh_nagumo(), **{"adjacency": PAIR} | options)
-
-
-def test_only_systems_are_coupled_and_names_must_be_free(unchecked):
-    no_system: Any = cubic_neuron
-    with pytest.raises(TypeError, match="expected a Flow or a Map, got function"):
-        coupled(no_system, PAIR)
-    with pytest.raises(ValueError, match=r"henon_heiles cannot take 'coupling' for the strength: .*give names="):
-        coupled(models.henon_heiles(), PAIR)
-    with pytest.raises(TypeError, match="through must be known while tracing"):
-        jax.jit(lambda h: coupled(models.fitzhugh_nagumo(), PAIR, through=h).x0)(jnp.eye(2))

@@ -190,6 +190,10 @@ class TestExponents:
         (lambda: plot.orbit_diagram(diagram(), select={"r": 2.0}), "leave one out of select"),
         (lambda: plot.orbit_diagram(diagram(), select={"s": 2.0}), "no dimension 's'"),
         (lambda: plot.orbit_diagram(diagram(), x="s"), "no swept 's'"),
+        (
+            lambda: plot.orbit_diagram(diagram(directions=("forward", "backward")), color="red"),
+            "both directions have a color each",
+        ),
         (lambda: plot.orbit_diagram(diagram(), ax=plt.figure().subplots(), lyapunov=True), "lyapunov=other_axes"),
         (lambda: plot.orbit_diagram(diagram().drop_vars("exponent"), lyapunov=True), "n_lyapunov"),
         (

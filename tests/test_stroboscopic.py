@@ -82,6 +82,7 @@ def test_exponents_of_the_forced_duffing_oscillator(x64):
     ("make", "error", "words"),
     [
         (lambda: stroboscopic(models.henon(), 1.0, n_steps=5), TypeError, "of a flow"),
+        (lambda: stroboscopic(noisy(), 1.0, n_steps=5), TypeError, "is stochastic; give its drift, flow.without_noise"),
         (lambda: stroboscopic(models.duffing(), -1.0, n_steps=5), ValueError, "period must be positive"),
         (lambda: stroboscopic(models.duffing(), "T", n_steps=5), TypeError, "function of the parameters"),
         (lambda: stroboscopic(models.duffing(), 1.0, n_steps=0), ValueError, "n_steps"),
@@ -92,3 +93,7 @@ def test_exponents_of_the_forced_duffing_oscillator(x64):
 def test_what_does_not_fit_is_refused(make, error, words, unchecked):
     with pytest.raises(error, match=words):
         make()
+
+
+def noisy():
+    return jaxdyn.sde(lambda t, x, p: -x, lambda t, x, p: 1 + 0 * x, {}, [1.0])

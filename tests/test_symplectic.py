@@ -1,6 +1,7 @@
 """Symplectic methods: order, reversibility, the symplectic form, energy in the long run, and what they refuse."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -259,6 +260,13 @@ def test_refusals(unchecked):
             end(galaxy_, positions=positions)
     with pytest.raises(TypeError, match="positions must be several names or indices, got 'x'; write a tuple"):
         end(galaxy_, positions="x")
+    one: Any = 1
+    with pytest.raises(TypeError, match="positions must be several names or indices, got 1; write a tuple"):
+        end(galaxy_, positions=one)
+    spring = jaxdyn.flow(lambda t, x, p: (x[1], -x[0]), {}, [1.0, 0.0], state_names=["q", "p"])
+    pair = jaxdyn.coupled(spring, [[0, 1], [1, 0]], through=[[0, 0], [1, 0]])
+    with pytest.raises(ValueError, match=r"'q_0' must depend on the momenta alone; give positions=\('q_0', 'q_1'\)"):
+        end(pair)
     with pytest.raises(TypeError, match="maps are iterated"):
         jaxdyn.final_state(models.henon(), n_steps=1, method=Leapfrog())
     with pytest.raises(ValueError, match=r"weights of a composition must add up to 1, got 0\.75"):

@@ -173,3 +173,6 @@ def test_refusals(unchecked):
         time_reversed(henon, inverse=lambda n, s, p: s[:1])
     with pytest.raises(TypeError, match="expected a Flow or a Map, got function"):
         time_reversed(function)
+    noisy = jaxdyn.sde(lambda t, x, p: -x, lambda t, x, p: 1 + 0 * x, {}, [1.0])
+    with pytest.raises(TypeError, match=r"is stochastic and noise has no way back; .*without_noise\(\)"):
+        time_reversed(noisy)

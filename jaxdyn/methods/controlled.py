@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxdyn._arrays import given_dtype
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, Bool, Float, Int, is_concrete, whole_number
 from jaxdyn.methods.method import Rhs, Step
@@ -17,6 +18,11 @@ __all__ = ["Controlled", "require_tolerances"]
 # Hairer, Norsett & Wanner 1993, section II.4: safety factor, bounds of the change of a step, and the share of the
 # error before (PI control); of the last steps' errors none counts less than LOG_FLOOR.
 SAFETY, SHRINK, GROW, SHARE_BEFORE, LOG_FLOOR = 0.9, 0.2, 10.0, 0.2, math.log(1e-4)
+
+SHORTEST_GUESS = 1e-6
+"""First step, time units, where the field tells no better one; the error then decides."""
+
+MOST_TRIED = 2**31 - 1  # an int32
 
 
 @record
@@ -88,8 +94,9 @@ class Controlled:
         """Advance `x` from `t` to `t + dt`: in one step, or with `rtol` in as many as the tolerance needs."""
         if not self.adaptive:
             return self.single(rhs, t, x, dt, carry)
-        start = _Progress(jnp.zeros_like(x[0]), x, carry, jnp.int32(0), ~jnp.all(jnp.isfinite(x)))
         length = jnp.abs(lax.stop_gradient(dt)).astype(x.dtype)
+        x = jnp.where(jnp.isfinite(length), x, jnp.nan)  # an end that is no time is not reached
+        start = _Progress(jnp.zeros_like(x[0]), x, carry, jnp.int32(0), ~jnp.all(jnp.isfinite(x)))
         end = lax.while_loop(
             lambda p: (p.elapsed < length) & ~p.failed, lambda p: self._tried(rhs, t, dt, length, p), start
         )
@@ -132,6 +139,11 @@ class Controlled:
     def _scale(self, size: Array) -> Array:
         rtol = lax.stop_gradient(jnp.asarray(self.rtol, size.dtype))
         atol = 1e-3 * rtol if self.atol is None else lax.stop_gradient(jnp.asarray(self.atol, size.dtype))
+        name = type(self).__name__
+        if rtol.shape != ():
+            raise ValueError(f"rtol of {name} must be one number, got shape {rtol.shape}; atol may differ by component")
+        if atol.shape not in ((), size.shape):
+            raise ValueError(f"atol of {name} must be one number or one a state, {size.shape}, got shape {atol.shape}")
         return atol + rtol * size
 
     def _factor(self, log_error: Array, before: Array, taken: Array) -> Array:
@@ -154,12 +166,15 @@ class Controlled:
 
         of_x, of_rate = size(x), size(rate)
         tiny = (of_x < 1e-5) | (of_rate < 1e-5)
-        guess = jnp.where(tiny, 1e-6, 0.01 * of_x / jnp.where(tiny, 1, of_rate))
+        guess = jnp.where(tiny, SHORTEST_GUESS, 0.01 * of_x / jnp.where(tiny, 1, of_rate))
         change = size(lax.stop_gradient(rhs(t + guess, x + guess * rate)) - rate) / guess
         steepest = jnp.maximum(of_rate, change)
         flat = steepest <= 1e-15
         fitting = jnp.exp(jnp.log(0.01 / jnp.where(flat, 1, steepest)) / self.error_order)
-        return jnp.minimum(100 * guess, jnp.where(flat, jnp.maximum(1e-6, guess * 1e-3), fitting))
+        fitting = jnp.where(flat, jnp.maximum(SHORTEST_GUESS, guess * 1e-3), fitting)
+        length = jnp.minimum(100 * guess, fitting)
+        # The guess may leave the domain of the field (a run that comes back from its edge), or the squares overflow.
+        return jnp.where((length > 0) & (fitting > 0), length, SHORTEST_GUESS)
 
 
 def _pair(errors: Any) -> tuple[Array, ...]:
@@ -169,12 +184,15 @@ def _pair(errors: Any) -> tuple[Array, ...]:
 def require_tolerances(method: Any) -> None:
     """Refuse tolerances that are not positive, and `max_steps` that is not a number of steps."""
     name = type(method).__name__
-    whole_number(method.max_steps, f"max_steps of {name}")
+    if whole_number(method.max_steps, f"max_steps of {name}") > MOST_TRIED:
+        raise ValueError(f"max_steps of {name} must be at most {MOST_TRIED}, got {method.max_steps}")
     if method.rtol is None and method.atol is not None:
         raise TypeError(f"{name}(atol=...) needs rtol as well: {name}(rtol=1e-6, atol={method.atol})")
     for word, value in (("rtol", method.rtol), ("atol", method.atol)):
         if value is None or not is_concrete(value):
             continue
+        if given_dtype(value).kind not in "fiu":
+            raise TypeError(f"{word} of {name} must be a positive number, got {value!r}")
         numbers = np.asarray(value)
         if not np.all(np.isfinite(numbers)) or not np.all(numbers > 0):
             raise ValueError(f"{word} of {name} must be positive, got {value!r}")

@@ -150,4 +150,4 @@ class Dopri8(ExplicitRungeKutta):
     Prince & Dormand 1981, Journal of Computational and Applied Mathematics 7, 67-75.
     """
 
-    tableau: Tableau = static(default=DORMAND_PRINCE_8)
+    tableau: Tableau = static(default=DORMAND_PRINCE_8, repr=False)

@@ -165,14 +165,14 @@ def _combine(dt: Array, weights: tuple[float, ...], stages: list[Array]) -> Arra
 class Euler(ExplicitRungeKutta):
     """Explicit Euler, order 1: one evaluation a step."""
 
-    tableau: Tableau = static(default=EULER)
+    tableau: Tableau = static(default=EULER, repr=False)
 
 
 @record
 class Heun(ExplicitRungeKutta):
     """Heun's method (explicit trapezoid), order 2(1): two evaluations a step."""
 
-    tableau: Tableau = static(default=HEUN)
+    tableau: Tableau = static(default=HEUN, repr=False)
 
 
 @record
@@ -182,14 +182,14 @@ class Bosh3(ExplicitRungeKutta):
     Bogacki & Shampine 1989, Applied Mathematics Letters 2, 321-325, doi:10.1016/0893-9659(89)90079-7.
     """
 
-    tableau: Tableau = static(default=BOGACKI_SHAMPINE)
+    tableau: Tableau = static(default=BOGACKI_SHAMPINE, repr=False)
 
 
 @record
 class RK4(ExplicitRungeKutta):
     """Classical Runge-Kutta method, order 4, with a fixed step: four evaluations a step (Kutta 1901)."""
 
-    tableau: Tableau = static(default=CLASSICAL)
+    tableau: Tableau = static(default=CLASSICAL, repr=False)
 
 
 @record
@@ -207,4 +207,4 @@ class Tsit5(ExplicitRungeKutta):
     [-0.99, -0.141]
     """
 
-    tableau: Tableau = static(default=TSITOURAS)
+    tableau: Tableau = static(default=TSITOURAS, repr=False)

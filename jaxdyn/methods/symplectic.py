@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import jax.numpy as jnp
@@ -106,7 +107,7 @@ class Symplectic:
     def __post_init__(self) -> None:
         """Make positions hashable."""
         if self.positions is not None:
-            if isinstance(self.positions, str):
+            if isinstance(self.positions, str) or not isinstance(self.positions, Iterable):
                 raise TypeError(f"positions must be several names or indices, got {self.positions!r}; write a tuple")
             object.__setattr__(self, "positions", tuple(self.positions))
 
@@ -143,7 +144,7 @@ class Symplectic:
 class Leapfrog(Symplectic):
     """Leapfrog, order 2: one force a step (Störmer-Verlet, kick-drift-kick). See `methods.Symplectic`."""
 
-    composition: Composition = static(default=VERLET)
+    composition: Composition = static(default=VERLET, repr=False)
 
 
 @record
@@ -153,7 +154,7 @@ class Yoshida4(Symplectic):
     Yoshida 1990, Physics Letters A 150, 262-268 (also Forest & Ruth 1990, Physica D 43, 105-117).
     """
 
-    composition: Composition = static(default=TRIPLE_JUMP)
+    composition: Composition = static(default=TRIPLE_JUMP, repr=False)
 
 
 @record
@@ -163,7 +164,7 @@ class Yoshida6(Symplectic):
     Yoshida 1990, Physics Letters A 150, 262-268.
     """
 
-    composition: Composition = static(default=SOLUTION_A)
+    composition: Composition = static(default=SOLUTION_A, repr=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,17 +223,27 @@ def _name_of(rhs: Any) -> str:
 
 def _require_separable(rhs: Rhs, t: Array, x: Array, halves: _Halves) -> None:
     names = getattr(rhs, "state_names", None) or tuple(f"x{i}" for i in range(x.shape[0]))
-    for own, word, others in ((halves.q, "position", "momenta"), (halves.p, "momentum", "positions")):
-        depends = depends_on(lambda y: rhs(t, y), x, np.isin(np.arange(x.shape[0]), own))[own]
+    words = (("position", "momenta"), ("momentum", "positions"))
+    for own, (word, others) in zip((halves.q, halves.p), words, strict=True):
+        depends = _mixed(rhs, t, x, own)
         if depends.any():
             wrong = names[own[depends.argmax()]]
             raise ValueError(
-                f"{_name_of(rhs)} is not separable: the rate of the {word} {wrong!r} must depend on the {others} "
-                f"alone; name the positions, as in {_hint(names)}, use RK4(), or, if terms cancel that seem to mix "
+                f"{_name_of(rhs)} is not separable: the rate of the {word} {wrong!r} must depend "
+                f"on the {others} alone; {_remedy(rhs, t, x, names)}, use RK4(), or, if terms cancel that seem to mix "
                 "both, checked=False"
             )
 
 
-def _hint(names: tuple[str, ...]) -> str:
-    half = names[: len(names) // 2]
-    return f"positions={half}" if len(half) <= 3 else f"positions=({half[0]!r}, {half[1]!r}, ...)"
+def _mixed(rhs: Rhs, t: Array, x: Array, own: NDArray[Any]) -> NDArray[Any]:
+    """Which of these states have a rate that depends on one of them."""
+    return depends_on(lambda y: rhs(t, y), x, np.isin(np.arange(x.shape[0]), own))[own]
+
+
+def _remedy(rhs: Rhs, t: Array, x: Array, names: tuple[str, ...]) -> str:
+    """Positions that do: the first half of the states, or every other one, as of coupled copies."""
+    places = np.arange(len(names))
+    for q in (places[: len(names) // 2], places[::2]):
+        if not (_mixed(rhs, t, x, q).any() or _mixed(rhs, t, x, np.setdiff1d(places, q)).any()):
+            return f"give positions={tuple(names[i] for i in q)}"
+    return "name the positions, if they are neither the first half of the states nor every other one"

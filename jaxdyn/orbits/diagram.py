@@ -96,6 +96,8 @@ def orbit_diagram(
     >>> diagram.period.values.tolist()
     [1, 2, 2, 4]
     """
+    if not isinstance(system, System):
+        raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
     n_points = whole_number(n_points, "n_points")
     if n_lyapunov is None:
         n_lyapunov = n_points if system.discrete else n_transient
@@ -103,7 +105,7 @@ def orbit_diagram(
     given = {"n_points": n_points, "n_transient": n_transient, "of": of, **(settings or {})}
     stepping = {} if system.discrete and dt is None and method is None else {"dt": dt, "method": method}
     measure = functools.partial(_orbit_of_value, points=given, stepping=stepping, n_lyapunov=n_lyapunov)
-    if carry_state is False:
+    if not carry_state:
         found = sweep(measure, system, over, **options)
     else:
         found = follow(measure, system, over, carry=None if carry_state is True else carry_state, **options)

@@ -184,7 +184,7 @@ def period_doublings(
     n_transient
         Iterates towards each cycle.
     max_period
-        Longest period that the diagram looks for.
+        Longest period that the diagram looks for, at least 4: that of the cycle after the second doubling.
 
     Returns
     -------
@@ -210,6 +210,7 @@ def period_doublings(
     ([3.0, 3.44948974, 3.54409036, 3.56440727], 4.669)
     """
     n_doublings = whole_number(n_doublings, "n_doublings", least=2)
+    max_period = whole_number(max_period, "max_period", least=4)
     if not isinstance(over, Mapping) or len(over) != 1:
         raise TypeError(f"over must be one parameter and its values, such as {{'r': values}}, got {over!r}")
     ((parameter, values),) = over.items()

@@ -49,7 +49,7 @@ def orbit_diagram(
     ax
         Axes of the diagram; default those of a new figure.
     **look
-        `color`, else passed to `Axes.plot` for the dots of up to 100 000 points.
+        `color` (of one direction), else passed to `Axes.plot` for the dots of up to 100 000 points.
 
     Returns
     -------
@@ -62,7 +62,8 @@ def orbit_diagram(
     Raises
     ------
     ValueError
-        If there is nothing like points, or more dimensions are left than a figure has.
+        If there is nothing like points, more dimensions are left than a figure has, or one color is given to both
+        directions.
 
     Examples
     --------
@@ -85,6 +86,8 @@ def orbit_diagram(
     ax, below = _axes(ax, lyapunov, exponents in dataset)
     axis.dress(ax, "x")
     ways = piece.values[DIRECTION].values.tolist() if DIRECTION in piece.extra else [None]
+    if len(ways) > 1 and "color" in look:
+        raise ValueError(f"both directions have a color each; choose one, select={{{DIRECTION!r}: {ways[0]!r}}}")
     colors = [look.pop("color", "black")] if len(ways) == 1 else OKABE_ITO
     for way, color in zip(ways, colors, strict=False):
         _points(ax, axis, _of(piece.values, way, dim, axis), color, look)

@@ -84,11 +84,18 @@ class TestMemory:
         assert found.period.values.tolist() == [[[1, 1, 2], [1, 2, 2]]]
 
 
+def test_no_memory_by_any_word():
+    for word in (False, np.False_, None):
+        assert "direction" not in orbit_diagram(models.logistic(), {"r": [3.2]}, n_points=8, carry_state=word, **quiet)
+
+
 def test_float32_and_wrong_arguments():
     assert orbit_diagram(models.logistic(), {"r": [3.2]}, n_points=8, **quiet).points.dtype == np.float32
     with pytest.raises(ValueError, match="n_lyapunov must be"):
         orbit_diagram(models.logistic(), {"r": [3.2]}, n_lyapunov=-1, **quiet)
     with pytest.raises(TypeError, match="a flow needs its step"):
         orbit_diagram(models.lorenz63(), {"rho": [28.0]}, **quiet)
+    with pytest.raises(TypeError, match="expected a Flow or a Map, got int"):
+        orbit_diagram(3, {"r": [3.2]}, **quiet)
     with pytest.raises(TypeError, match="no state 'z'"):
         orbit_diagram(models.logistic(), {"r": [3.2]}, of="z", **quiet)

@@ -139,6 +139,7 @@ def system_with_vector():
         (lambda: period_doubling(models.logistic(), "r", period=0), "period must be"),
         (lambda: period_doublings(models.logistic(), {"r": [3.0], "x": [0.1]}), "one parameter and its values"),
         (lambda: period_doublings(models.logistic(), {"r": [3.0]}, n_doublings=1), "n_doublings must be"),
+        (lambda: period_doublings(models.logistic(), {"r": [3.0]}, max_period=0), "max_period must be"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")
