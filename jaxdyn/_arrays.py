@@ -52,8 +52,14 @@ def given_dtype(value: Any) -> np.dtype[Any]:
 def like(value: Any, old: Array, what: str) -> Array:
     given = given_dtype(value)
     kind = given.kind
+    if kind in "OSU":
+        raise TypeError(f"{what} must be a number or an array of numbers, got {value!r}")
     if kind not in "fiub" or (kind == "f" and old.dtype.kind in "iub"):
         raise ValueError(f"{what} has dtype {old.dtype}, got {given}")
+    if old.dtype.kind in "iu" and is_concrete(value) and np.size(value):
+        numbers, limits = np.asarray(value), np.iinfo(old.dtype)
+        if not limits.min <= int(numbers.min()) <= int(numbers.max()) <= limits.max:
+            raise ValueError(f"{what} must fit {old.dtype}, {limits.min} to {limits.max}, got {value!r}")
     new = jnp.asarray(value, old.dtype)
     if new.shape != old.shape:
         raise ValueError(

@@ -121,6 +121,8 @@ def grid_of(request: Request, system: System) -> dict[str, np.ndarray]:
                 f"{name} shapes {request.system} and cannot be swept; give it one value: {way}", "over", name
             )
         found[name] = given.values() if isinstance(given, Range) else np.array(given)
+        if name in system.params:
+            found[name] = _whole(found[name], system.params[name])
         try:
             make_grid(system, {name: found[name]})
         except (TypeError, ValueError) as error:
@@ -271,11 +273,18 @@ def _numbers(request: Request, table: str, name: str, like: Any) -> np.ndarray:
     value = request.assigned[path]
     if isinstance(value, str):
         raise request.error(f"{value!r} is not a finite number", *path)
-    values = np.array(value, np.float64)
+    values = _whole(np.array(value, np.float64), like)
     if values.shape != like.shape and (values.size != like.size or values.ndim > 1):
         got = f"got {values.size}" if values.size != like.size else f"got shape {values.shape}"
         raise request.error(f"{name} needs {like.size} numbers (shape {like.shape}), {got}", *path)
     return values.reshape(like.shape)
+
+
+def _whole(values: np.ndarray, like: Any) -> np.ndarray:
+    """Whole numbers as such where integers are expected; all else as it is."""
+    if like.dtype.kind not in "iu" or values.dtype.kind != "f" or np.any(values != np.round(values)):
+        return values
+    return values.astype(np.int64)
 
 
 def _option(request: Request, name: str, value: Any, default: Any) -> Any:

@@ -12,7 +12,7 @@ from jaxdyn._arrays import given_dtype, like, stacked
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, is_concrete, matmul
 from jaxdyn.about import About, Symbol, unknown_name
-from jaxdyn.stochastic import SDE
+from jaxdyn.stochastic import SDE, SEED
 from jaxdyn.system import System
 
 __all__ = ["coupled"]
@@ -61,7 +61,8 @@ def coupled(
     -------
     System
         Of the same kind with n dim states, one copy after the other: `v_0, w_0, v_1, w_1, ...`
-        (`x.reshape(n, dim)` has one row a copy). All copies start at the start of `system`.
+        (`x.reshape(n, dim)` has one row a copy). All copies start at the start of `system`; of a stochastic one each
+        has noise of its own.
 
     Raises
     ------
@@ -73,10 +74,10 @@ def coupled(
 
     Notes
     -----
-    Copies that are equal, also in their parameters, stay equal to the last bit: an orbit from equal starts never leaves
-    the synchronous state, stable or not. Give them starts of their own, by `with_state(v_1=0.1)` or of all,
-    `with_state(x)`. Up to 8 copies differences are taken one by one; of more, A is multiplied with the distances from
-    copy 0, one matrix product for all lanes that share A.
+    Without noise copies that are equal, also in their parameters, stay equal to the last bit: an orbit from equal
+    starts never leaves the synchronous state, stable or not. Give them starts of their own, by `with_state(v_1=0.1)` or
+    of all, `with_state(x)`. Up to 8 copies differences are taken one by one; of more, A is multiplied with the
+    distances from copy 0, one matrix product for all lanes that share A.
 
     Small departures from the synchronous state obey d' = (J(t) - strength gamma_k H) d with the eigenvalues gamma_k of
     the Laplacian diag(sum_j A_ij) - A (the master stability function; Pecora and Carroll 1998).
@@ -96,11 +97,6 @@ def coupled(
     """
     if not isinstance(system, System):
         raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
-    if isinstance(system, SDE):
-        raise TypeError(
-            f"{system.about.name} is stochastic: coupled knows no noise of copies; couple the drift, "
-            "system.without_noise(), and give the result its noise with jaxdyn.sde"
-        )
     matrix = _adjacency(adjacency, system)
     if isinstance(names, str) or len(names) != 2:
         raise ValueError(f"names must be two, of the strength and of the adjacency, got {names!r}")
@@ -116,8 +112,10 @@ def coupled(
     params |= {names[0]: like(strength, zero, "strength"), names[1]: matrix}
     if is_concrete(strength) and not np.isfinite(strength):
         raise ValueError(f"strength must be one finite number, got {strength!r}")
+    noise = {"diffusion": _CoupledNoise(system.diffusion, (), differing, names, n)} if isinstance(system, SDE) else {}
     return dataclasses.replace(
         system,
+        **noise,
         field=_Coupled(system.field, _entries(through, system), differing, names, n, system.discrete),
         params=params,
         x0=jnp.tile(system.x0, n),
@@ -157,6 +155,8 @@ def _parameters(system: System, individual: Any, n: int) -> tuple[dict[str, Any]
     for name in chosen:
         if name not in params:
             raise TypeError(f"{system.about.name} has no parameter {unknown_name(str(name), list(params))}")
+        if name == SEED and isinstance(system, SDE):
+            raise TypeError("copies have noise of their own with one seed of all; leave 'seed' out of individual")
         repeated = jnp.broadcast_to(params[name], (n, *params[name].shape))
         if isinstance(individual, Mapping):
             if given_dtype(individual[name]).kind == "O" or np.shape(individual[name]) != repeated.shape:
@@ -232,7 +232,7 @@ class _Coupled:
     individual: tuple[str, ...] = static()
     names: tuple[str, str] = static()
     n: int = static()
-    discrete: bool = static()
+    discrete: bool = static(default=False)
     held: bool = static(default=False)
     """Whether the field has an axis of copies, as after `during_step`."""
 
@@ -267,6 +267,25 @@ class _Coupled:
         own = self._own(params)
         field = jax.vmap(lambda p: hold(t, p), in_axes=(self._axes(own),), axis_size=self.n)(own)
         return dataclasses.replace(self, field=field, held=True)
+
+
+@record
+class _CoupledNoise(_Coupled):
+    """Diffusion of all copies: each has Wiener processes of its own, and the coupling adds nothing."""
+
+    def __call__(self, t: Any, x: Array, params: dict[str, Any]) -> Array:
+        states, own = x.reshape(self.n, -1), self._own(params)
+
+        def of_one(diffusion: Callable[..., Any], s: Array, p: dict[str, Any]) -> Array:
+            b = stacked(diffusion(t, s, p), x.dtype)
+            return jnp.broadcast_to(b, s.shape) if jnp.ndim(b) == 0 else b
+
+        axes = (0 if self.held else None, 0, self._axes(own))
+        b = jax.vmap(of_one, in_axes=axes)(self.field, states, own)
+        if b.ndim == 2:
+            return b.reshape(-1)
+        is_own = jnp.eye(self.n, dtype=bool)[:, None, :, None]
+        return jnp.where(is_own, b[:, :, None, :], 0).reshape(x.shape[0], -1)
 
 
 def _differences(adjacency: Array, values: Array) -> Array:

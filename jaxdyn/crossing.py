@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxdyn._record import record, static
@@ -18,6 +19,7 @@ from jaxdyn._types import Array, ArrayLike, Bool, Float, Int
 from jaxdyn.integrate import Walk, walking
 from jaxdyn.methods import Method
 from jaxdyn.roots import bracketed_root
+from jaxdyn.stochastic import SDE
 from jaxdyn.system import System, callable_tree
 
 __all__ = ["Crossing", "Place", "Search", "Watch", "check_direction", "watch_of"]
@@ -58,7 +60,7 @@ def watch_of(function: Callable[..., Any], what: str) -> Watch:
 
 def check_direction(direction: Any, what: str) -> None:
     """Raise ValueError for what is no direction."""
-    if isinstance(direction, bool) or direction not in (-1, 0, 1):
+    if isinstance(direction, bool) or not isinstance(direction, int | np.integer) or direction not in (-1, 0, 1):
         raise ValueError(f"direction of {what} must be 1 (upward), -1 (downward) or 0 (both), got {direction!r}")
 
 
@@ -166,8 +168,8 @@ class Search:
     def _at(self, walk: Walk, fraction: Array) -> tuple[Array, Array]:
         """Time and state a fraction of a step after a run's place."""
         system = self.system
-        t = system.time(self.t0, self.dt, walk.i)
-        rhs = system.during_step(t)
+        t, rhs = system.at_step(self.t0, self.dt, walk.i)
+        rhs = dataclasses.replace(rhs, whole=self.dt) if isinstance(rhs, SDE) else rhs
         length = fraction * self.dt
         x = self.method.step(rhs, t, walk.x, length, self.method.init(rhs, t, walk.x)).x
         return system.time(self.t0, self.dt, walk.i + 1) if system.discrete else t + length, x

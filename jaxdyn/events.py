@@ -16,6 +16,7 @@ from jaxdyn.integrate import march
 from jaxdyn.methods import Method
 from jaxdyn.reducers.observed import Component, bound, one_number, watched
 from jaxdyn.steps import method_of, require_positive, resolve_steps
+from jaxdyn.stochastic import SDE
 from jaxdyn.system import System
 
 __all__ = ["Crossings", "Event", "Rate", "crossings"]
@@ -31,6 +32,11 @@ class Rate:
         """Return it, 1/time."""
         if system.discrete:
             raise TypeError(f"{system.about.name} is a map: its states have no rate, so no maximum is a crossing of it")
+        if isinstance(system, SDE):
+            raise TypeError(
+                f"{system.about.name} is stochastic: its states have no rate, so no maximum is a crossing of it; "
+                "watch a level, or its drift alone, system.without_noise()"
+            )
         rate = system(t, x)
         return jax.jvp(lambda t, x: _value(self.of, system, t, x), (t, x), (jnp.ones_like(t), rate))[1]
 
@@ -163,7 +169,7 @@ def crossings(
     dt
         Step of a flow, time units, positive. Maps take none. Crossings to and fro within one step are not seen.
     method
-        `RK4()` by default; maps are iterated.
+        As in `trajectory`.
     t0
         Time of the start; an integer for maps.
 
@@ -182,6 +188,10 @@ def crossings(
     Times err like the method's states, of its order. Events of one step come in their order in time. A step is taken
     once more for each event in it, so the cost is that of the run and some ten steps an event; memory grows with
     `capacity` only. Of lanes that are run together each waits at every slot for the slowest.
+
+    In a step of a stochastic system its Wiener processes go straight from one end to the other, which puts an event off
+    by a part of the step. What comes back within a step is not seen: near a level noise passes it to and fro, the more
+    often the smaller `dt` is. `first_passage` has the right first time.
 
     Transforms: jit, vmap, lanes, sweep; derivatives of times and states in forward mode (`jax.jacfwd`).
 

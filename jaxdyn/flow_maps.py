@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdyn._arrays import given_dtype
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, whole_number
 from jaxdyn.about import About
@@ -60,7 +61,7 @@ class OfParams:
     def __call__(self, params: dict[str, Any]) -> Array:
         """Return it, in the system's dtype."""
         value = self.function(params)
-        if jnp.shape(value) != () or jnp.result_type(value).kind not in "fiu":
+        if np.shape(value) != () or given_dtype(value).kind not in "fiu":
             raise ValueError(f"{self.what} must be one real number, its function gave {value!r}")
         return jnp.asarray(value, self.dtype)
 
@@ -71,7 +72,7 @@ def number_of(value: Any, what: str, flow: Flow) -> Constant | OfParams:
         made = OfParams(callable_tree(value), what, flow.dtype)
         made(flow.params)  # a wrong result fails here
         return made
-    if isinstance(value, bool | str) or value is None:
+    if given_dtype(value).kind not in "fiu":
         raise TypeError(f"{what} must be a number or a function of the parameters, got {value!r}")
     number = jnp.asarray(value, flow.dtype)
     if number.shape != () or (is_concrete(number) and not np.isfinite(number)):
@@ -102,7 +103,8 @@ def require_flow(flow: Any, name: str) -> None:
         raise TypeError(f"{name} makes a map of a flow, got {kind}")
     if isinstance(flow, SDE):
         raise TypeError(
-            f"{name} makes a map, and {flow.about.name} is stochastic; give its drift, flow.without_noise()"
+            f"{name} makes a map of a flow, and noise would make another one of every step of it, got the stochastic "
+            f"{flow.about.name}; take its drift alone, system.without_noise(), or look at runs: crossings, trajectory"
         )
 
 

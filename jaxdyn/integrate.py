@@ -175,6 +175,9 @@ def march(
         c = repeat(step, c, block)
         return c, observe(c)
 
+    if n_blocks == 1:  # no loop, so that a loop inside is the outermost one
+        carry, seen = one_block(carry, None)
+        return carry, jax.tree.map(lambda value: value[None], seen)
     return lax.scan(one_block, carry, None, length=n_blocks)
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdyn._arrays import is_same_in_all_lanes, like
+from jaxdyn._arrays import is_same_in_all_lanes, like, stacked
 from jaxdyn._noise import normals
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, Float, Int, Scalar, is_concrete, matmul
@@ -54,6 +54,8 @@ class SDE(Flow):
     interpretation: Ito | Stratonovich = static(default=ITO)
     step: Int[Array, ""] | None = None
     """Number of the step under way, counted from time 0; None outside of a run."""
+    whole: Float[Array, ""] | None = None
+    """Length of the step under way where a method takes a part of it: within it the Wiener processes go straight."""
 
     __repr__ = System.__repr__  # a dataclass would write its own
 
@@ -69,9 +71,11 @@ class SDE(Flow):
     def increments(self, t: ArrayLike, dt: Array) -> Float[Array, " m"]:
         """Increments of the Wiener processes in the step that begins at `t`: normal, of variance `dt`.
 
-        They depend on the seed and the number of the step only, counted from time 0.
+        They depend on the seed and the number of the step only, counted from time 0. A part of a step has this part of
+        the step's, the mean of all paths between its ends.
         """
-        return jnp.sqrt(dt) * normals(self.params[SEED], self.number(t, dt), self.n_processes, self.dtype)
+        scale = jnp.sqrt(dt) if self.whole is None else dt / jnp.sqrt(self.whole)
+        return scale * normals(self.params[SEED], self.number(t, dt), self.n_processes, self.dtype)
 
     def number(self, t: ArrayLike, dt: Array) -> Int[Array, ""]:
         """Number of the step that begins at `t`, counted from time 0: that of the step under way, if there is one."""
@@ -246,7 +250,8 @@ def _number(t: ArrayLike, dt: Array) -> Array:
 def _as_amplitude(value: Any, x: Array, system: SDE) -> Array:
     name = system.about.name
     if isinstance(value, tuple | list):
-        shapes = {jnp.shape(part) for part in value}
+        value = [stacked(part, x.dtype) for part in value]
+        shapes = {np.shape(part) for part in value}
         if len(shapes) != 1:
             raise ValueError(
                 f"{name}: a diffusion that returns a tuple must give equal shapes, a scalar or a row per state, got "
@@ -265,6 +270,8 @@ def _as_amplitude(value: Any, x: Array, system: SDE) -> Array:
 
 
 def _cast(value: Any, x: Array, name: str) -> Array:
+    if value is None or isinstance(value, str):
+        raise TypeError(f"{name}: diffusion gave {value!r}; return an array or one number per state")
     dtype = jnp.result_type(value)
     weak = isinstance(value, int | float) or getattr(value, "weak_type", False)
     if dtype != x.dtype and (dtype.kind == "c" or not weak):

@@ -73,7 +73,7 @@ def has_isolated_points(system: Any) -> bool:
 
 def is_separable(system: Any) -> bool:
     """Hamiltonian, with a kinetic energy of the momenta alone; positions come first."""
-    return system.about.name in ("henon_heiles", "kepler", "pendulum", "pleiades")
+    return is_flow(system) and system.about.name in ("henon_heiles", "kepler", "pendulum", "pleiades")
 
 
 def pair_of(system: Any) -> Any:
@@ -142,7 +142,8 @@ def is_small(system: Any) -> bool:
 
 def is_autonomous_oscillator(system: Any) -> bool:
     """Where a run comes back to its first state's value, and all directions of it are passed."""
-    return system.about.name in ("van_der_pol", "fitzhugh_nagumo", "brusselator", "rossler", "henon_heiles", "lorenz63")
+    names = ("van_der_pol", "fitzhugh_nagumo", "brusselator", "rossler", "henon_heiles", "lorenz63")
+    return is_flow(system) and system.about.name in names
 
 
 def return_to_section(system: Any) -> Any:

@@ -219,6 +219,22 @@ def test_a_store_is_resumed_and_not_mixed_up(tmp_path):
     assert (tmp_path / "notes" / "todo.txt").read_text() == "keep"
 
 
+def test_seeds_of_noise_are_set_and_swept(tmp_path):
+    """Whole numbers that are typed are the integers that a parameter needs; others are refused."""
+    noisy = ("sweep", "ornstein_uhlenbeck", "--measure", "final_state", "--steps", 5)
+    store, other = tmp_path / "seeds.zarr", tmp_path / "sigmas.zarr"
+    assert run(*noisy, "--over", "seed=0:3:4", "--out", store).exit_code == 0
+    data = opened(store)
+    assert data["seed"].dtype == np.int32 and list(data["seed"]) == [0, 1, 2, 3]
+    assert len(np.unique(data["x"])) == 4
+    assert run(*noisy, "--over", "sigma=1,2", "--set", "seed=2", "--out", other).exit_code == 0
+    np.testing.assert_allclose(opened(other)["x"][0], data["x"][2], rtol=1e-5)  # some roundings of float32
+    assert "of kind int32, got float64" in refused(*noisy, "--over", "seed=0:1:3")
+    assert "do not fit its dtype int32: 5 to 3000000000" in refused(*noisy, "--over", "seed=5,3e9")
+    assert "parameter 'seed' has dtype int32" in refused(*noisy, "--over", "sigma=1,2", "--set", "seed=1.5")
+    assert "must fit int32" in refused(*noisy, "--over", "sigma=1,2", "--set", "seed=3000000000")
+
+
 def test_the_figure_shows_what_was_selected(tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 

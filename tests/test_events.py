@@ -194,6 +194,8 @@ def test_texts():
         (lambda: Event("x", np.nan), ValueError, "level of Event"),
         (lambda: Event("x", "high"), TypeError, "level of Event"),
         (lambda: Event("x", 0.0, 2), ValueError, "direction of Event"),
+        (lambda: Event("x", 0.0, np.array([1, 0])), ValueError, "direction of Event"),  # type: ignore[arg-type]
+        (lambda: Event("x", 0.0, jnp.array(1)), ValueError, "direction of Event"),  # type: ignore[arg-type]
         (lambda: Event(None), TypeError, "name or index"),
         (lambda: Event(lambda a, b: a), TypeError, r"\(x\) or of \(t, x, params\)"),
         (lambda: crossings(oscillator(), "x", n_steps=5, dt=0.1, capacity=2), TypeError, "an Event or a dict"),

@@ -127,6 +127,17 @@ def test_what_becomes_of_runs_that_do_not_arrive():
         jaxdyn.raise_if_failed(late)
 
 
+def test_what_is_watched_may_end_before_the_run():
+    """A logarithm of a negative number ends the search, of its lane only; more steps would not help."""
+    log = functools.partial(first_passage, of=lambda x: jnp.log(x[0]), level=1.0, n_steps=5000, dt=0.01)
+    found = jaxdyn.lanes(lambda start: log(brownian(1.0).with_state([start])))(jnp.array([-1.0, 2.0, jnp.nan]))
+    assert list(found.status) == [Status.NON_FINITE, Status.OK, Status.NON_FINITE]
+    assert list(np.isfinite(found.time)) == [False, True, False]
+    levels = jnp.array([0.5, jnp.nan])
+    found = jaxdyn.lanes(lambda level: first_passage(brownian(1.0), 0, level, n_steps=5000, dt=0.01))(levels)
+    assert list(found.status) == [Status.OK, Status.NON_FINITE]
+
+
 def test_a_start_on_the_level_has_passed():
     found = first_passage(brownian(), 0, 0.0, n_steps=10, dt=0.1)
     assert float(found.time) == 0 and int(found.status) == Status.OK and float(found.x[0]) == 0

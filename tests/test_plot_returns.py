@@ -19,6 +19,11 @@ def orbit(n=6):
     return system, jaxdyn.trajectory(system, n_steps=n)
 
 
+def two_events():
+    events = {"high": jaxdyn.Event.maximum("x"), "low": jaxdyn.Event.minimum("x")}
+    return jaxdyn.crossings(jaxdyn.models.rossler(), events, n_steps=500, dt=0.05, capacity=8)
+
+
 class TestReturnMap:
     def test_each_value_against_the_one_before(self, ax):
         system, run = orbit()
@@ -69,6 +74,7 @@ class TestReturnMap:
             (lambda: plot.return_map([1.0]), "needs 2 finite values"),
             (lambda: plot.return_map([1.0, np.nan, 2.0]), "needs 2 finite values"),
             (lambda: plot.return_map([1.0, 2.0], lag=0), "lag must be"),
+            (lambda: plot.return_map(two_events()), "one event, the record holds 2: 'high', 'low'; pass numbers of"),
             (lambda: plot.return_map(np.ones((2, 2))), "pick one lane"),
             (lambda: plot.return_map(orbit()[1], "u", system=orbit()[0]), "did you mean|known"),
             (lambda: plot.return_map(orbit()[1], "y"), "pass system"),
@@ -127,6 +133,9 @@ class TestCobweb:
             (lambda: plot.cobweb(jaxdyn.models.henon()), "map of one state"),
             (lambda: plot.cobweb(3), "got int"),
             (lambda: plot.cobweb(jaxdyn.models.logistic(), np.nan), "not finite"),
+            (lambda: plot.cobweb(jaxdyn.models.logistic(), interval=(1.0, 0.0)), "two finite numbers, the smaller"),
+            (lambda: plot.cobweb(jaxdyn.models.logistic(), interval=(0.0, np.inf)), "two finite numbers"),
+            (lambda: plot.cobweb(jaxdyn.models.logistic(), interval=0.5), "two finite numbers"),
         ],
     )
     def test_what_does_not_fit_is_refused(self, draw, words, unchecked):

@@ -245,7 +245,8 @@ def test_every_analysis_accepts_them(kind, analysis, x64):
         return
     result = analysis.run(made)
     if hasattr(result, "status"):
-        assert int(result.status) in (Status.OK, Status.QR_INTERVAL, Status.CAPACITY)
+        on_its_way = {Status.NOT_CONVERGED} if analysis.name == "attractor_points" else set()  # few steps only
+        assert int(result.status) in {Status.OK, Status.QR_INTERVAL, Status.CAPACITY} | on_its_way
 
 
 def one_state():
@@ -265,6 +266,8 @@ def one_state():
         (lambda: poincare(models.rossler(), {"x": 0.0}, dt=0.1, max_steps=0), ValueError, "max_steps"),
         (lambda: poincare(models.rossler(), {"x": [0.0, 1.0]}, dt=0.1), ValueError, "one finite number"),
         (lambda: poincare(models.rossler(), {"x": None}, dt=0.1), TypeError, "level of x"),
+        (lambda: poincare(models.rossler(), {"x": 1j}, dt=0.1), TypeError, "level of x"),
+        (lambda: poincare(models.rossler(), {"x": lambda p: None}, dt=0.1), ValueError, "one real number"),
         (lambda: poincare(models.rossler(), {"x": lambda p: jnp.ones(2)}, dt=0.1), ValueError, "one real number"),
         (lambda: poincare(models.rossler(), lambda x: x, dt=0.1), ValueError, "return a scalar"),
         (lambda: poincare(models.rossler(), lambda a, b: a, dt=0.1), TypeError, r"of \(x\) or of \(t, x, params\)"),

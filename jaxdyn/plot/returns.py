@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 
+from jaxdyn._types import whole_number
 from jaxdyn.integrate import trajectory
 from jaxdyn.plot._parts import axes_of, draw, mathematics, state_index, state_name, state_unit, with_unit
 from jaxdyn.system import System
@@ -65,8 +66,7 @@ def return_map(
     '$x_{n+1}$'
     """
     values, name, unit = _sequence(result, state, system)
-    if isinstance(lag, bool) or not isinstance(lag, int) or lag < 1:
-        raise ValueError(f"lag must be a whole number of at least 1, got {lag!r}")
+    lag = whole_number(lag, "lag")
     before, after = values[:-lag], values[lag:]
     good = np.isfinite(before) & np.isfinite(after)
     if not good.any():
@@ -130,7 +130,7 @@ def cobweb(
     orbit = orbit[: np.argmin(np.isfinite(orbit))] if not np.isfinite(orbit).all() else orbit
     if not orbit.size:
         raise ValueError(f"the orbit from x0={x0} is not finite; give another start")
-    low, high = _interval(system, orbit) if interval is None else interval
+    low, high = _interval(system, orbit) if interval is None else _ends(interval)
     grid = np.linspace(low, high, _NODES)
     graph = np.asarray(jax.vmap(lambda x: system(0, x[None])[0])(jnp.asarray(grid, system.dtype)), float)
     ax = axes_of(ax)
@@ -147,6 +147,12 @@ def cobweb(
     ax.set_xlabel(with_unit(_indexed(name, "n"), unit))
     ax.set_ylabel(with_unit(_indexed(name, "n+1"), unit))
     return ax
+
+
+def _ends(interval: Any) -> tuple[float, float]:
+    if np.shape(interval) != (2,) or not np.all(np.isfinite(interval)) or not interval[0] < interval[1]:
+        raise ValueError(f"interval must be two finite numbers, the smaller one first, got {interval!r}")
+    return interval
 
 
 def _interval(system: System, orbit: np.ndarray) -> tuple[float, float]:
@@ -172,6 +178,12 @@ def _sequence(result: Any, state: str | int, system: System | None) -> tuple[np.
         if values.ndim != 1:
             raise ValueError(f"expected numbers in a row (n,), got {values.shape}; pick one lane")
         return values, "x", "1"
+    names = getattr(result, "names", ("",))
+    if len(names) > 1:
+        raise ValueError(
+            f"a return map is that of one event, the record holds {len(names)}: {', '.join(map(repr, names))}; pass "
+            f"numbers of one, result.states[result.of({names[0]!r}), i]"
+        )
     states = np.asarray(states, float)
     if states.ndim != 2:
         raise ValueError(
