@@ -32,8 +32,9 @@ class Unsupported(Exception):
 class Loop:
     """A loop, given by its equations for all lanes."""
 
-    def __init__(self, closed: Any, lanes: int) -> None:
-        self.jaxpr, self.lanes = closed.jaxpr, lanes
+    def __init__(self, closed: Any, lanes: int, asked: int | None = None) -> None:
+        # The lanes that the equations are for, and how many of them count: others fill up a block.
+        self.jaxpr, self.lanes, self.asked = closed.jaxpr, lanes, lanes if asked is None else asked
         pairs = list(zip(closed.jaxpr.constvars, closed.consts, strict=True))
         # What is known now, and not of lanes, is part of the code.
         self.known = {v: np.asarray(c) for v, c in pairs if is_known(c) and v.aval.shape != (lanes,)}

@@ -1,7 +1,8 @@
 """Loops of many lanes as C, compiled with the machine's own compiler while tracing, and called by XLA.
 
 XLA:CPU keeps the numbers of a loop in memory between its fusions; here they stay in vector registers, for a block of
-several vectors of lanes, from the first iteration to the last. Each outermost loop (`kernels.py`) is written down as a
+several vectors of lanes, from the first iteration to the last. Where each lane leaves the loop when it likes, lanes
+queue for the places of a block (`native_queue.py`). Each outermost loop (`kernels.py`) is written down as a
 C program (`native_code.py`, `native_blocks.py`, `native_functions.py`) on GCC's vector extension, which clang shares,
 and compiled (`native_compiler.py`); XLA's interface for foreign functions hands over the arrays. Where there is no
 compiler, or a loop holds what has no text, XLA does it.
@@ -62,7 +63,7 @@ def run_native(engine: Native, closed: Any, arguments: list[Value], lanes: int) 
     most = engine.vectors or next((m for m in (1, 2) if lanes <= m * VECTOR), max(MOST_STATEMENTS))
 
     def kernel_of(loop: Any, width: int) -> Loop:
-        return _Kernel(engine, loop, width, most)
+        return _Kernel(engine, loop, width, lanes, most)
 
     return run_with_kernels(kernel_of, VECTOR * most, limit, "cpu", closed, arguments, lanes)
 
@@ -70,8 +71,8 @@ def run_native(engine: Native, closed: Any, arguments: list[Value], lanes: int) 
 class _Kernel(Loop):
     """A loop, compiled."""
 
-    def __init__(self, engine: Native, closed: Any, lanes: int, most: int) -> None:
-        super().__init__(closed, lanes)
+    def __init__(self, engine: Native, closed: Any, lanes: int, asked: int, most: int) -> None:
+        super().__init__(closed, lanes, asked)
         text, self.numbers = program(self, engine.vectors, most)
         self.target = native_compiler.begun(text, engine.threads or n_cores())
         self.results = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in self.jaxpr.outvars]

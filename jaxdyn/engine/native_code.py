@@ -17,6 +17,7 @@ from jaxdyn.engine.native_arithmetic import common_factor, folded, like_terms, m
 from jaxdyn.engine.native_control import CONTROL
 from jaxdyn.engine.native_functions import expression
 from jaxdyn.engine.native_order import mean_alive, written_out
+from jaxdyn.engine.native_queue import QUEUE, in_a_block, patience, queued, sizes
 from jaxdyn.engine.native_terms import Stream, Term, c_type, literal, spread
 from jaxdyn.engine.native_text import DRIVER, PRELUDE
 
@@ -46,6 +47,8 @@ class Writer:
         self.times = 1.0
         self.lengths: list[int] = []
         self.targets: dict[Any, Stream] = {}
+        self.queued = queued(loop)  # the loop that each lane leaves by itself, if the whole is nothing else
+        self.of_queue = (0, 0)  # statements before that loop, and of one iteration
 
     # Text ------------------------------------------------------------------------------------------------------------
 
@@ -81,9 +84,9 @@ class Writer:
 
     @property
     def numbers(self) -> np.ndarray[Any, Any]:
-        """The last argument of the program: lanes from which threads pay, and lengths of loops."""
+        """The last argument of the program: lanes from which threads pay, lanes that count, and lengths of loops."""
         pays = min(LITTLE / max(1.0, self.cost), float(np.iinfo(np.int32).max))
-        return np.array([pays, *self.lengths]).astype(np.int32)
+        return np.array([pays, self.loop.asked, *self.lengths]).astype(np.int32)
 
     # Memory ----------------------------------------------------------------------------------------------------------
 
@@ -148,10 +151,14 @@ class Writer:
             "OUTS": len(outputs),
             "OF_LANES": f"{where[0][0]}[{where[0][1]}]",
         }
+        lengths = [f"const long length{k} = NUMBER({k + 1});" for k in range(1, len(self.lengths) + 1)]
+        body = ["static void block(char **in, char **out, long at, long n)", "{", *lengths, *self.lines, "}"]
+        if self.queued is not None:
+            settings |= {"IN_SIZES": sizes(inputs), "OUT_SIZES": sizes(outputs)}
+            settings |= {"PATIENCE": patience(self.loop, self.groups * lanes, *self.of_queue)}
+            body = [QUEUE, *in_a_block(self.lines, lengths)]
         head = [*(f"#define {name} {value}" for name, value in settings.items()), PRELUDE]
         head += [f"typedef {word} word; typedef v{word} vb8;", *sorted(self.needs)]
-        lengths = [f"const long length{k} = NUMBER({k});" for k in range(1, len(self.lengths) + 1)]
-        body = ["static void block(char **in, char **out, long at, long n)", "{", *lengths, *self.lines, "}"]
         return "\n".join([*head, *body, DRIVER])
 
     def of_lanes(self, aval: Any) -> bool:

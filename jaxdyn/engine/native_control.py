@@ -8,6 +8,7 @@ from jax.extend.core import DropVar
 
 from jaxdyn.engine.control import opened
 from jaxdyn.engine.kernels import Unsupported
+from jaxdyn.engine.native_queue import go_on, left_when
 from jaxdyn.engine.native_terms import Stream, Term, c_type, spread
 
 __all__ = ["CONTROL"]
@@ -72,18 +73,28 @@ def _loop_while(writer: Any, equation: Any, operands: list[Any]) -> list[Any]:
     n_test, n_body = params["cond_nconsts"], params["body_nconsts"]
     for_test, for_body, start = operands[:n_test], operands[n_test : n_test + n_body], operands[n_test + n_body :]
     carry = _carried(writer, equation.outvars, start)
+    is_queued = equation is writer.queued
+    if is_queued:
+        go_on(writer, carry)
     writer.flush()
+    begins = len(writer.lines)
     writer.write("for (;;) {")
     writer.times *= TYPICAL
-    (test,) = writer.run(*opened(params["cond_jaxpr"]), [*for_test, *carry])
-    if test.vector:
-        raise Unsupported("a loop whose test is not one number")
-    writer.flush()
-    writer.write(f"if (!{test.text}) break;")
+    if is_queued:
+        left_when(writer, carry[0])
+    else:
+        (test,) = writer.run(*opened(params["cond_jaxpr"]), [*for_test, *carry])
+        if test.vector:
+            raise Unsupported("a loop whose test is not one number")
+        writer.flush()
+        writer.write(f"if (!{test.text}) break;")
     _assign(writer, carry, writer.run(*opened(params["body_jaxpr"]), [*for_body, *carry]))
     writer.flush()
     writer.times /= TYPICAL
     writer.write("}")
+    if is_queued:
+        writer.of_queue = (begins, len(writer.lines) - begins)
+        writer.store("(char *)places.active", carry[0], True)
     return list(carry)
 
 

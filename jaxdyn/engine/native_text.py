@@ -16,7 +16,7 @@ TYPE(f32, float) TYPE(f64, double) TYPE(i8, int8_t) TYPE(i16, int16_t) TYPE(i32,
 TYPE(u8, uint8_t) TYPE(u16, uint16_t) TYPE(u32, uint32_t) TYPE(u64, uint64_t)
 typedef uint8_t b8;
 
-/* Lanes from which threads pay, then lengths of loops. */
+/* Lanes from which threads pay, lanes that count, then lengths of loops. */
 #define NUMBER(k) ((const int32_t *)in[INS - 1])[k]
 
 /* A truth value of each lane: all bits of a word, whose width suits the program's numbers. */
@@ -39,17 +39,22 @@ typedef uint8_t b8;
     return x != x ? 0 : x <= (from)least ? least : x >= (from)most ? most : (to)x; } \\
     static inline v##to v_##from##_##to(v##from x) { v##to y; for (int l = 0; l < W; l++) y[l] = from##_##to(x[l]); \\
     return y; }
+
+/* Arrays of a call and the next block, or lane of a queue, that nobody has; lanes up to n only fill up a block. */
+typedef struct { char **in, **out; long n, lanes, blocks, next; } Call;
 """
 
 # Runs the blocks of a call on some threads, this one among them; each takes the next block that nobody has.
 DRIVER = """
-typedef struct { char **in, **out; long n, blocks, next; } Call;
-
 static void *work(void *of)
 {
     Call *call = of;
+#ifdef PATIENCE
+    block(call);
+#else
     for (long k; (k = __atomic_fetch_add(&call->next, 1, __ATOMIC_RELAXED)) < call->blocks;)
         block(call->in, call->out, k * BLOCK, call->n);
+#endif
     return 0;
 }
 
@@ -67,7 +72,7 @@ XLA_FFI_Error *HANDLER(XLA_FFI_CallFrame *frame)
     for (int i = 0; i < OUTS; i++) out[i] = ((XLA_FFI_Buffer *)frame->rets.rets[i])->data;
     const XLA_FFI_Buffer *lanes = frame->OF_LANES;
     const long n = lanes->dims[lanes->rank - 1];
-    Call call = {in, out, n, n / BLOCK, 0};
+    Call call = {in, out, n, NUMBER(1), n / BLOCK, 0};
     pthread_t threads[THREADS];
     int extra = 0;
     if (n > NUMBER(0))
@@ -77,6 +82,9 @@ XLA_FFI_Error *HANDLER(XLA_FFI_CallFrame *frame)
         }
     work(&call);
     while (extra) pthread_join(threads[--extra], 0);
+#ifdef PATIENCE
+    fill_up(&call);
+#endif
     return 0;
 }
 """
