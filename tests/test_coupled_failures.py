@@ -1,5 +1,9 @@
 """Coupled copies of what cannot be coupled."""
 
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
