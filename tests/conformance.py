@@ -57,7 +57,7 @@ def advance(method: Any = None) -> Callable[[Any], Any]:
 
 def has_series(system: Any) -> bool:
     """Not where the equations hold the absolute value or a choice."""
-    return not system.discrete and system.about.name != "hodgkin_huxley"
+    return is_flow(system) and system.about.name != "hodgkin_huxley"
 
 
 def has_ordered_eigenvalues(system: Any) -> bool:
