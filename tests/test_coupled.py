@@ -177,6 +177,7 @@ def test_layout_names_and_words():
     assert twice.dim == 12 and twice.state_names[-1] == "w_2_1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: type(engine).__name__)
 @pytest.mark.parametrize("n", [3, 9])
 def test_lanes_of_couplings_and_of_graphs_equal_a_loop(engine, n, x64):

@@ -108,6 +108,7 @@ def test_what_fails_is_told_and_harms_no_other_lane(x64):
 
 
 # Told once a process, by whichever test comes first.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:engine Native falls back to Xla:RuntimeWarning")
 def test_every_engine_a_loop_and_a_sweep_agree(x64):
     def end(mu):
@@ -134,6 +135,7 @@ def test_an_implicit_solver_in_blocks(x64):
         np.testing.assert_allclose(jaxdyn.lanes(end, engine=engine)(mus), jax.vmap(end)(mus), rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_derivatives_forward_and_by_its_adjoint(x64):
     # x' = p x cos t has x = x0 exp(p sin t).
     system = jaxdyn.flow(lambda t, x, p: p["p"] * x * jnp.cos(t), {"p": 0.7}, [1.2])

@@ -195,6 +195,7 @@ def test_derivatives_are_those_of_the_solution(x64):
     np.testing.assert_allclose(got, [x * np.sin(t1), x / x0, p * x * np.cos(t1)], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_reverse_mode_with_a_fixed_step(x64):
     def end(mu):
         return jaxdyn.final_state(jaxdyn.models.van_der_pol(mu=mu), n_steps=3, dt=0.1, method=Rodas5P()).x[0]
@@ -202,6 +203,7 @@ def test_reverse_mode_with_a_fixed_step(x64):
     np.testing.assert_allclose(jax.grad(end)(10.0), jax.jacfwd(end)(10.0), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_analyses_take_it_as_any_other_method(x64):
     neuron = jaxdyn.models.fitzhugh_nagumo()
     settings = {"n_steps": 200, "dt": 0.5, "n_transient": 100}

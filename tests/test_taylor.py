@@ -259,6 +259,7 @@ def test_derivatives_are_those_of_the_solution(x64):
     np.testing.assert_allclose(fixed, exact[:2], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_analyses_take_it_as_any_other_method(x64):
     neuron = jaxdyn.models.fitzhugh_nagumo()
     settings = {"n_steps": 400, "dt": 0.5, "n_transient": 200}

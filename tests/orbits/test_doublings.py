@@ -50,6 +50,7 @@ class TestCascades:
             np.testing.assert_allclose(iterate(0, x), x, rtol=1e-13)
             np.testing.assert_allclose(jaxdyn.jacobian(iterate, x), -1, rtol=1e-11)
 
+    @pytest.mark.slow
     def test_henon_map(self):
         """Flips as `henon_doublings` tells; the ratios have the same limit."""
         found = period_doublings(models.henon(), {"a": np.linspace(0.2, 1.03, 100)})
