@@ -31,7 +31,7 @@ Example of a file (all but system, store and [over] may be left out):
   [over]                            # what is swept: ranges or lists
   I = { start = 0.0, stop = 1.5, count = 512 }    # log = true: constant ratio
   b = [0.4, 0.8, 1.2]
-  [measure_options]                 # dt, steps, transient, method, exponents, every
+  [measure_options]                 # dt, steps, transient, method, rtol, atol, exponents, every
   steps = 20000
 """
 

@@ -12,36 +12,24 @@ import numpy as np
 
 import jaxdyn
 from jaxdyn import models
+from jaxdyn._cli_methods import method_asked
 from jaxdyn._cli_modules import Maker, check_keywords, is_own, loaded
 from jaxdyn._cli_request import SETTINGS, Range, Request
 from jaxdyn.about import unknown_name
-from jaxdyn.steps import method_of
 from jaxdyn.sweeps.grid import make_grid
 from jaxdyn.sweeps.measure import Cell, Variable, first_cell, kept
 from jaxdyn.system import System
 
 __all__ = ["OPTIONS", "Request", "grid_of", "measure_of", "results_of", "system_of", "system_options", "tables_of"]
 
-METHODS = {
-    "rk4": jaxdyn.RK4,
-    "tsit5": jaxdyn.Tsit5,
-    "heun": jaxdyn.Heun,
-    "euler": jaxdyn.Euler,
-    "leapfrog": jaxdyn.methods.Leapfrog,
-    "yoshida4": jaxdyn.methods.Yoshida4,
-    "yoshida6": jaxdyn.methods.Yoshida6,
-    "euler_maruyama": jaxdyn.EulerMaruyama,
-    "milstein": jaxdyn.methods.Milstein,
-    "stochastic_heun": jaxdyn.methods.StochasticHeun,
-}
 LEADING = 10
 """Exponents of a system of more than `MANY_STATES` states, unless asked otherwise: all of them take hours."""
 MANY_STATES = 64
 
 OPTIONS = {
-    "lyapunov_spectrum": ("dt", "steps", "transient", "method", "exponents"),
-    "final_state": ("dt", "steps", "method"),
-    "trajectory": ("dt", "steps", "transient", "method", "every"),
+    "lyapunov_spectrum": ("dt", "steps", "transient", "method", "rtol", "atol", "exponents"),
+    "final_state": ("dt", "steps", "method", "rtol", "atol"),
+    "trajectory": ("dt", "steps", "transient", "method", "rtol", "atol", "every"),
     "fixed_points": (),
 }
 """What each measure may be told."""
@@ -144,7 +132,7 @@ def measure_of(request: Request, system: System) -> Callable[[System], Any]:
     steps = request.steps or max(1, round(about.duration / abs(dt)))
     arguments: dict[str, Any] = {"n_steps": steps}
     if not system.discrete:
-        arguments |= {"dt": dt, "method": method_of(system, METHODS[request.method]() if request.method else None)}
+        arguments |= {"dt": dt, "method": method_asked(request, system)}
     if request.measure == "trajectory":
         every = request.every or 1
         if steps % every:
@@ -246,10 +234,8 @@ def _check_options(request: Request, system: System) -> None:
             users = [measure for measure, names in OPTIONS.items() if option in names]
             message = f"{name} means nothing to {request.measure} (it is for {', '.join(users)}); leave it out"
             raise request.error(message, *place)
-        if system.discrete and option in ("dt", "method"):
+        if system.discrete and option in ("dt", "method", "rtol", "atol"):
             raise request.error(f"{request.system} is a map, which is iterated; leave out {name}", *place)
-    if request.method is not None and request.method not in METHODS:
-        raise request.error(f"no method {unknown_name(request.method, list(METHODS))}", "measure_options", "method")
     if request.exponents is not None and request.exponents > system.dim:
         message = f"{request.option('exponents')} must be between 1 and the dimension {system.dim}"
         raise request.error(f"{message}, got {request.exponents}", "measure_options", "exponents")

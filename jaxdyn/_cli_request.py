@@ -61,6 +61,8 @@ class Request:
     measure_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Keyword arguments of a measure of the user's own."""
     method: str | None = None
+    rtol: float | None = None
+    atol: float | None = None
     dt: float | None = None
     steps: int | None = None
     transient: int | None = None

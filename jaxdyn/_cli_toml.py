@@ -246,6 +246,8 @@ _MEASURE_OPTIONS: Mapping[str, Check] = {
     "steps": _whole(1),
     "transient": _whole(0),
     "method": _text,
+    "rtol": _number,
+    "atol": _number,
     "exponents": _whole(1),
     "every": _whole(1),
 }

@@ -161,9 +161,17 @@ def show(name: str) -> None:
 @click.option(
     "--method",
     metavar="NAME",
-    help="Step of a flow: rk4 (default), tsit5, heun or euler; of Hamiltonians leapfrog, yoshida4 or yoshida6; "
-    "of a stochastic one euler_maruyama (default), milstein or stochastic_heun; all of fixed size.",
+    help="Step of a flow: rk4 (default), tsit5, dopri8, bosh3, heun, euler or taylor (with --rtol); of a stiff one "
+    "rodas5p or rodas4; of Hamiltonians leapfrog, yoshida4 or yoshida6; of a stochastic one euler_maruyama (default), "
+    "milstein or stochastic_heun. Of fixed size without --rtol.",
 )
+@click.option(
+    "--rtol",
+    type=float,
+    help="Relative tolerance of a flow: steps adapt to it, and --dt is the time between states; method tsit5, unless "
+    "given dopri8, bosh3, taylor, rodas5p or rodas4.",
+)
+@click.option("--atol", type=float, help="Absolute tolerance, in state units; default a thousandth of --rtol.")
 @click.option("--dt", type=float, help="Step size of a flow, in its time units; default the model's.")
 @click.option("--steps", type=click.IntRange(min=1), help="Number of steps that count; default the model's duration.")
 @click.option(

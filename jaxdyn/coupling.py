@@ -13,7 +13,7 @@ from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, is_concrete, matmul
 from jaxdyn.about import About, Symbol, unknown_name
 from jaxdyn.stochastic import SDE, SEED
-from jaxdyn.system import System
+from jaxdyn.system import System, require_system
 
 __all__ = ["coupled"]
 
@@ -95,8 +95,7 @@ def coupled(
     >>> pair.state_names, list(pair.params)
     (('v_0', 'w_0', 'v_1', 'w_1'), ['a', 'b', 'tau', 'I', 'coupling', 'adjacency'])
     """
-    if not isinstance(system, System):
-        raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
+    require_system(system)
     matrix = _adjacency(adjacency, system)
     if isinstance(names, str) or len(names) != 2:
         raise ValueError(f"names must be two, of the strength and of the adjacency, got {names!r}")

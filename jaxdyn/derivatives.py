@@ -12,7 +12,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxdyn._arrays import stacked
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, Scalar, is_concrete, matmul
-from jaxdyn.system import System, callable_tree
+from jaxdyn.system import System, callable_tree, require_system
 
 __all__ = ["with_jacobian", "with_jvp"]
 
@@ -103,8 +103,7 @@ def with_jvp(system: _S, jvp: Callable[[Scalar, Array, dict[str, Array], Array],
 
 
 def _with_derivative(system: _S, derivative: Callable[..., Any], is_matrix: bool, check: bool) -> _S:
-    if not isinstance(system, System):
-        raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
+    require_system(system)
     if not callable(derivative):
         arguments = "(t, x, params)" if is_matrix else "(t, x, params, dx)"
         raise TypeError(f"the derivative must be a function {arguments}, got {type(derivative).__name__}")

@@ -14,7 +14,7 @@ from jaxdyn._types import Array, is_concrete
 from jaxdyn.about import About
 from jaxdyn.derived import FromParams, Samples
 from jaxdyn.stochastic import SDE
-from jaxdyn.system import System, callable_tree
+from jaxdyn.system import System, callable_tree, require_system
 
 __all__ = ["time_reversed"]
 
@@ -69,8 +69,7 @@ def time_reversed(system: _S, *, inverse: Callable[..., Any] | None = None) -> _
     >>> bool(abs(jaxdyn.time_reversed(henon, inverse=back)(0, there) - henon.x0).max() < 1e-6)
     True
     """
-    if not isinstance(system, System):
-        raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
+    require_system(system)
     name = system.about.name
     if isinstance(system, SDE):
         raise TypeError(f"{name} is stochastic and noise has no way back; reverse its drift, system.without_noise()")

@@ -12,7 +12,7 @@ from jaxdyn.methods import RK4, Iterate, Method
 from jaxdyn.methods.diffrax_solvers import adopted
 from jaxdyn.methods.stochastic import default_method
 from jaxdyn.stochastic import SDE
-from jaxdyn.system import System
+from jaxdyn.system import System, require_system
 
 __all__ = [
     "free_method",
@@ -116,8 +116,7 @@ def resolve_steps(
     system: System, n_steps: int | None, t1: ArrayLike | None, dt: ArrayLike | None, t0: ArrayLike = 0
 ) -> tuple[int, Array]:
     """Number of steps and step size as an array of the system's dtype, from what the caller gave."""
-    if not isinstance(system, System):
-        raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
+    require_system(system)
     if (n_steps is None) == (t1 is None):
         raise TypeError("give either n_steps or t1; in a sweep bind them: functools.partial(measure, n_steps=...)")
     if system.discrete:

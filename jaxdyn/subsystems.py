@@ -13,7 +13,7 @@ from jaxdyn._record import record, static
 from jaxdyn._types import Array
 from jaxdyn.about import About, unknown_name
 from jaxdyn.stochastic import SDE
-from jaxdyn.system import System
+from jaxdyn.system import System, require_system
 
 __all__ = ["frozen"]
 
@@ -96,8 +96,7 @@ def frozen(system: _S, states: Mapping[str, Any] | Sequence[str] | str) -> _S:
 
 
 def _names(system: Any, states: Any) -> tuple[str, ...]:
-    if not isinstance(system, System):
-        raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
+    require_system(system)
     names = (states,) if isinstance(states, str) else states
     names = tuple(names) if isinstance(names, Iterable) else (names,)
     if not all(isinstance(name, str) for name in names):

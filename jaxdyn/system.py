@@ -17,7 +17,7 @@ from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, Float, Int, Scalar, is_concrete
 from jaxdyn.about import About, unknown_name
 
-__all__ = ["Flow", "Map", "System", "flow", "iterated_map"]
+__all__ = ["Flow", "Map", "System", "flow", "iterated_map", "require_system"]
 
 _S = TypeVar("_S", bound="System")
 
@@ -112,6 +112,12 @@ class System:
                 raise TypeError(f"{self.about.name} has no state {unknown_name(name, list(self.state_names))}")
             start = start.at[self.state_names.index(name)].set(like(value, start[0], f"state {name!r}"))
         return dataclasses.replace(self, x0=start)
+
+
+def require_system(given: Any) -> None:
+    """Refuse what is neither a flow nor a map."""
+    if not isinstance(given, System):
+        raise TypeError(f"expected a Flow or a Map, got {type(given).__name__}; call a model to get its system")
 
 
 @record

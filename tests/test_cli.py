@@ -114,10 +114,29 @@ def test_defaults_come_from_the_model():
 
 
 def test_every_method_is_the_one_it_names():
-    from jaxdyn._cli_measures import METHODS
+    from jaxdyn._cli_methods import METHODS
 
     for name, kind in METHODS.items():
         assert kind.__name__.lower() == name.replace("_", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "method"),
+    [
+        (("--rtol", 1e-5), jaxdyn.Tsit5(rtol=1e-5)),
+        (("--rtol", 1e-5, "--atol", 1e-6, "--method", "rodas5p"), jaxdyn.Rodas5P(rtol=1e-5, atol=1e-6)),
+        (("--rtol", 1e-5, "--method", "taylor"), jaxdyn.Taylor(rtol=1e-5)),
+    ],
+)
+def test_a_tolerance_makes_steps_adapt(tmp_path, words, method):
+    store = tmp_path / "states.zarr"
+    interval = ("--measure", "final_state", "--steps", 4, "--dt", 2.0)  # RK4 would not survive such a step
+    result = run(*FHN, "--over", "I=0.3,0.5", *interval, *words, "--out", store)
+    assert result.exit_code == 0, result.output
+    system = models.fitzhugh_nagumo(I=0.5)
+    expected = jaxdyn.final_state(system, n_steps=4, dt=2.0, method=method).x
+    # Another program rounds, and chooses steps, a little differently: both are within the tolerance of the solution.
+    np.testing.assert_allclose(opened(store)["x"][1], expected, rtol=1e-3)
 
 
 def test_a_map_with_a_logarithmic_range(tmp_path):

@@ -17,7 +17,7 @@ from jaxdyn.interactive.picture import Picture
 from jaxdyn.methods import Method
 from jaxdyn.plot._parts import state_index
 from jaxdyn.steps import resolve_steps
-from jaxdyn.system import System
+from jaxdyn.system import System, require_system
 
 __all__ = ["Explorer", "explore"]
 
@@ -97,8 +97,7 @@ def explore(
     >>> explorer.values, explorer.trajectory.x.shape
     ({'I': 0.2}, (2001, 2))
     """
-    if not isinstance(system, System):
-        raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
+    require_system(system)
     if frontend not in FRONTENDS:
         raise ValueError(f"frontend {unknown_name(str(frontend), list(FRONTENDS))}")
     sides, following = _sides(system, x, y, quasi_steady)

@@ -15,7 +15,7 @@ from jaxdyn.orbits.attractor import AttractorPoints, attractor_points
 from jaxdyn.orbits.follow import follow
 from jaxdyn.reducers.observed import Component, bound, watched
 from jaxdyn.sweeps.run import sweep
-from jaxdyn.system import System
+from jaxdyn.system import System, require_system
 
 if TYPE_CHECKING:
     import xarray
@@ -96,8 +96,7 @@ def orbit_diagram(
     >>> diagram.period.values.tolist()
     [1, 2, 2, 4]
     """
-    if not isinstance(system, System):
-        raise TypeError(f"expected a Flow or a Map, got {type(system).__name__}; call a model to get its system")
+    require_system(system)
     n_points = whole_number(n_points, "n_points")
     if n_lyapunov is None:
         n_lyapunov = n_points if system.discrete else n_transient

@@ -15,7 +15,7 @@ from jaxdyn.sweeps.grid import Axis, Grid, make_grid
 from jaxdyn.sweeps.labels import swept
 from jaxdyn.sweeps.measure import Cell, Variable, describe_measure
 from jaxdyn.sweeps.run import sweep
-from jaxdyn.system import System
+from jaxdyn.system import System, require_system
 
 if TYPE_CHECKING:
     import xarray
@@ -88,8 +88,7 @@ def follow(
     >>> loop.x.sel(h=0.0, direction="forward").item() < 0 < loop.x.sel(h=0.0, direction="backward").item()
     True
     """
-    if not isinstance(system, System):
-        raise TypeError(f"system must be a Flow or a Map, got {type(system).__name__}; make one with jaxdyn.flow")
+    require_system(system)
     grid = make_grid(system, over)
     keys = list(over)
     chosen = keys[0] if carry is None else carry

@@ -27,7 +27,7 @@ from jaxdyn.sweeps.reuse import Earlier
 from jaxdyn.sweeps.stop import Stop
 from jaxdyn.sweeps.store import MemorySink, Sink, ZarrSink
 from jaxdyn.sweeps.workers import check_executor, pickled, results_of
-from jaxdyn.system import System
+from jaxdyn.system import System, require_system
 
 if TYPE_CHECKING:
     import xarray
@@ -133,8 +133,7 @@ def sweep(
     >>> cells["value"].dims, cells.sizes["I"]
     (('I', 'value_axis0'), 5)
     """
-    if not isinstance(system, System):
-        raise TypeError(f"system must be a Flow or a Map, got {type(system).__name__}; make one with jaxdyn.flow")
+    require_system(system)
     grid = make_grid(system, over)
     if chunk is not None:
         chunk = whole_number(chunk, "chunk")

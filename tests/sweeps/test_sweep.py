@@ -85,7 +85,7 @@ def test_a_network_is_swept_over_its_gain(x64):
 
 
 def test_what_is_no_system_is_refused(unchecked):
-    with pytest.raises(TypeError, match="system must be a Flow or a Map, got function"):
+    with pytest.raises(TypeError, match="expected a Flow or a Map, got function"):
         jaxdyn.sweep(digits, coded, {"a": DIGITS})
 
 
