@@ -59,7 +59,7 @@ with jaxdyn.plot.style(figure_figsize=(7, 2.8)):
     for ax, (left, right) in zip(panels, limits, strict=True):
         jaxdyn.plot.sweep(found, "rate", ax=ax)
         ax.set(xlim=(left, right), ylim=(-0.001, None), xlabel="current $I$")
-        ax.locator_params(axis="x", nbins=5)
+        ax.locator_params(axis="x", nbins=4)
         ax.label_outer()
         ax.get_legend().remove()
     for word, currents, look in (("Hopf", hopf, "--"), ("fold", folds, ":")):
