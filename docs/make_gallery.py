@@ -52,6 +52,8 @@ CAPTIONS = {
     "orbit_diagram_delta": "Ratios of the distances of period doublings come to Feigenbaum's constant.",
     "firing_rate_hysteresis": "Firing rate over the current, raised and lowered; the two bistable bands enlarged.",
     "poincare_section": "Sections of Hénon-Heiles at three energies; returns of Rössler; Duffing once a period.",
+    "optimizers_as_maps": "Measured rates of convergence over learning rate and momentum, with exact thresholds.",
+    "training_orbit_diagram": "Training on a double well beyond its threshold: doublings, and the Lyapunov exponent.",
 }
 """One sentence for each figure, by the name of its file."""
 

@@ -1,7 +1,7 @@
 """Batched dynamics in JAX: trajectories, fixed points, stability, Lyapunov spectra, sections, events and sweeps.
 
-Everything public is a name of this module or of `jaxdyn.methods`, `reducers`, `errors`, `models` and `plot`. Records
-that analyses return are in the modules of their functions. `jaxdyn.sweep` and `jaxdyn.lanes` are functions; the
+Everything public is a name of this module or of `jaxdyn.methods`, `reducers`, `errors`, `learning`, `models` and
+XX
 packages that hold them are `jaxdyn.sweeps` and `jaxdyn.engine`.
 """
 
@@ -56,10 +56,10 @@ from jaxdyn.sweeps.store import open_store as open
 from jaxdyn.system import Flow, Map, System, flow, iterated_map
 
 if _TYPE_CHECKING:
-    from jaxdyn import models, plot
+    from jaxdyn import learning, models, plot
     from jaxdyn.interactive import explore
 
-_LAZY_MODULES = ("models", "plot")
+_LAZY_MODULES = ("learning", "models", "plot")
 
 __all__ = [
     "RK4",
@@ -117,6 +117,7 @@ __all__ = [
     "kaplan_yorke_dimension",
     "kaplan_yorke_estimate",
     "lanes",
+    "learning",
     "linearize",
     "local_lyapunov",
     "lyapunov_spectrum",

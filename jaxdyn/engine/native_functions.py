@@ -121,6 +121,15 @@ def _integer_power(e: _Expression) -> str:
     return product if exponent > 0 else f"{e.number(1)} / ({product})"
 
 
+def _power(e: _Expression) -> str:
+    """A whole exponent is converted, as XLA does."""
+    base, exponent = e.terms
+    if np.dtype(exponent.dtype).kind in "iu":
+        exponent = expression("convert_element_type", [exponent], base.dtype, {}, e.needs)
+    powers = _Expression([base, exponent], e.dtype, e.params, e.needs)
+    return powers.call("pow", powers.full(0), powers.full(1))
+
+
 def _size(e: _Expression) -> str:
     x = e.texts[0]
     if not e.is_float():
@@ -210,8 +219,8 @@ def _logistic(e: _Expression) -> str:
 
 
 FUNCTIONS = dict.fromkeys(
-    """acos acosh asin asinh atan atan2 atanh cbrt ceil cos cosh erf erfc exp exp2 expm1 floor log log1p pow sin sinh
-    sqrt tan tanh""".split()
+    """acos acosh asin asinh atan atan2 atanh cbrt ceil cos cosh erf erfc exp exp2 expm1 floor log log1p sin sinh sqrt
+    tan tanh""".split()
 ) | {"rem": "fmod"}
 
 EXPRESSIONS: dict[str, Callable[[Any], str]] = {
@@ -241,6 +250,7 @@ EXPRESSIONS: dict[str, Callable[[Any], str]] = {
     "neg": lambda e: f"-{e.texts[0]}",
     "not": _negation,
     "or": _infix("|"),
+    "pow": _power,
     "round": _rounded,
     "rsqrt": lambda e: f"{e.number(1)} / {e.call('sqrt', e.full(0))}",
     "select_n": _choice,

@@ -91,6 +91,17 @@ def test_functions_of_two(name, dtype):
     np.testing.assert_allclose(got, expected, rtol=6 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_whole_exponents(dtype):
+    """Of one lane and of all lanes; right within 4 roundings of the C library and one of the result."""
+    with jax.enable_x64(True), np.errstate(divide="ignore"):
+        x, n = jnp.asarray(np.linspace(-2, 2, 41), dtype), jnp.arange(41, dtype=jnp.int32) - 20
+        got = [once(lax.pow)(x, n), once(lambda x: lax.pow(x, jnp.int32(7)))(x), once(lambda n: lax.pow(x[5], n))(n)]
+        numbers, powers = np.asarray(x, np.float64), np.asarray(n, np.float64)
+        expected = [numbers**powers, numbers**7, numbers[5] ** powers]
+    np.testing.assert_allclose(got, expected, rtol=6 * np.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("new", ["int8", "uint8", "int32", "uint32", "int64", "bool", "float32"])
 def test_conversions_are_those_of_xla(new):
     x = jnp.asarray(np.concatenate([SPREAD, EDGES]), "float32")
