@@ -54,6 +54,7 @@ CAPTIONS = {
     "poincare_section": "Sections of Hénon-Heiles at three energies; returns of Rössler; Duffing once a period.",
     "optimizers_as_maps": "Measured rates of convergence over learning rate and momentum, with exact thresholds.",
     "training_orbit_diagram": "Training on a double well beyond its threshold: doublings, and the Lyapunov exponent.",
+    "brain_machine_interface": "Rates of convergence with exact boundaries; what flips; random search; effort penalty.",
 }
 """One sentence for each figure, by the name of its file."""
 

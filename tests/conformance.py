@@ -66,9 +66,13 @@ def has_ordered_eigenvalues(system: Any) -> bool:
 
 
 def has_isolated_points(system: Any) -> bool:
-    """Not where fixed points form a line, a circle or a sphere: which ones are found is then left to rounding."""
+    """Not where fixed points form a line, a circle or a sphere: which ones are found is then left to rounding.
+
+    And not where trials are random, so that there are none.
+    """
     lines = ("line_attractor", "line_attractor_flow", "robertson")
-    return system.about.name not in (*lines, "kuramoto", "vector_learner_flow", "vector_learner_descent")
+    learners = ("vector_learner_flow", "vector_learner_descent", "coadaptive_descent", "coadaptive_search")
+    return system.about.name not in (*lines, "kuramoto", *learners)
 
 
 def is_separable(system: Any) -> bool:

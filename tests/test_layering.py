@@ -36,7 +36,10 @@ LAYERS = [
     ["jaxdyn.__main__"],
 ]
 
-MODELS_NEED = ("jaxdyn._types", "jaxdyn.about", "jaxdyn.stochastic", "jaxdyn.system", "jaxdyn.models")
+MODELS_NEED = (
+    *("jaxdyn._noise", "jaxdyn._types", "jaxdyn.about"),
+    *("jaxdyn.stochastic", "jaxdyn.system", "jaxdyn.models"),
+)
 
 
 def name_of(path: Path) -> str:

@@ -3,6 +3,13 @@
 from jaxdyn.models._model import Model, describe
 from jaxdyn.models.chaotic_flows import henon_heiles, lorenz63, lorenz96, rossler
 from jaxdyn.models.chaotic_maps import henon, ikeda, logistic, standard_map
+from jaxdyn.models.coadaptation import (
+    coadaptive_descent,
+    coadaptive_error,
+    coadaptive_search,
+    decoder_cost,
+    encoder_cost,
+)
 from jaxdyn.models.delay_lines import mackey_glass
 from jaxdyn.models.learners import (
     multiplicative_map,
@@ -29,9 +36,14 @@ __all__ = [
     "REGISTRY",
     "Model",
     "brusselator",
+    "coadaptive_descent",
+    "coadaptive_error",
+    "coadaptive_search",
+    "decoder_cost",
     "describe",
     "double_well",
     "duffing",
+    "encoder_cost",
     "feedforward",
     "fitzhugh_nagumo",
     "geometric_brownian_motion",
@@ -75,6 +87,8 @@ REGISTRY: dict[str, Model] = {
     entry.about.name: entry
     for entry in (
         brusselator,
+        coadaptive_descent,
+        coadaptive_search,
         double_well,
         duffing,
         fitzhugh_nagumo,

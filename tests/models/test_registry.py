@@ -26,12 +26,14 @@ def test_the_library_is_complete():
         *("van_der_pol", "duffing", "brusselator", "kuramoto", "robertson"),
         *("fitzhugh_nagumo", "morris_lecar", "wilson_cowan", "hodgkin_huxley"),
         *("two_learner_flow", "two_learner_descent", "vector_learner_flow", "vector_learner_descent"),
+        *("coadaptive_descent", "coadaptive_search"),
         *("multiplicative_map", "linear_map", "linear_flow", "line_attractor", "line_attractor_flow"),
         *("hebbian_pair", "hebbian_pair_fast", "random_rnn", "random_rnn_map", "mackey_glass"),
         *("double_well", "geometric_brownian_motion", "noisy_fitzhugh_nagumo", "ornstein_uhlenbeck"),
     }
-    assert callable(models.feedforward) and callable(models.two_learner_error)
-    assert "feedforward" not in REGISTRY and "two_learner_error" not in REGISTRY
+    functions = {"feedforward", "two_learner_error", "coadaptive_error", "decoder_cost", "encoder_cost"}
+    assert all(callable(getattr(models, name)) for name in functions)
+    assert functions.isdisjoint(REGISTRY)
     assert list(REGISTRY) == NAMES  # tables and listings follow this order
 
 
