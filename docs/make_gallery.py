@@ -55,6 +55,8 @@ CAPTIONS = {
     "optimizers_as_maps": "Measured rates of convergence over learning rate and momentum, with exact thresholds.",
     "training_orbit_diagram": "Training on a double well beyond its threshold: doublings, and the Lyapunov exponent.",
     "brain_machine_interface": "Rates of convergence with exact boundaries; what flips; random search; effort penalty.",
+    "fit_a_neuron": "Trace and fit with the variable that nobody measured; losses of all starts; what was found.",
+    "tune_to_the_edge": "Largest exponent over the gain with both edges; its gradient at rest, on a cycle, in chaos.",
 }
 """One sentence for each figure, by the name of its file."""
 

@@ -16,6 +16,7 @@ from jaxdyn.analysis.covariant import covariant_lyapunov_vectors
 from jaxdyn.analysis.dimension import kaplan_yorke_dimension, kaplan_yorke_estimate, pesin_entropy
 from jaxdyn.analysis.finite_time_lyapunov import finite_time_lyapunov
 from jaxdyn.analysis.fixed_points import fixed_points
+from jaxdyn.analysis.hopf import hopf_point
 from jaxdyn.analysis.indicators import chaos_indicators
 from jaxdyn.analysis.local import eigenvalues, jacobian, linearize
 from jaxdyn.analysis.local_lyapunov import local_lyapunov
@@ -112,6 +113,7 @@ __all__ = [
     "flow",
     "follow",
     "frozen",
+    "hopf_point",
     "iterated_map",
     "jacobian",
     "kaplan_yorke_dimension",

@@ -1,7 +1,9 @@
-"""Learning as dynamics: training by any optimizer, and games of several learners, as maps."""
+"""Learning as dynamics: training by any optimizer and games of learners as maps; fitting systems to data."""
 
+from jaxdyn.learning.fit import Fit, fit
 from jaxdyn.learning.game_jacobians import GameJacobian, game_jacobian
 from jaxdyn.learning.game_maps import game_map
+from jaxdyn.learning.gauss_newton import gauss_newton
 from jaxdyn.learning.optimizer_maps import optimizer_map
 from jaxdyn.learning.plays import Alternating, ExtraGradient, Simultaneous, Stackelberg
 from jaxdyn.learning.training import losses, pack, unpack
@@ -9,11 +11,14 @@ from jaxdyn.learning.training import losses, pack, unpack
 __all__ = [
     "Alternating",
     "ExtraGradient",
+    "Fit",
     "GameJacobian",
     "Simultaneous",
     "Stackelberg",
+    "fit",
     "game_jacobian",
     "game_map",
+    "gauss_newton",
     "losses",
     "optimizer_map",
     "pack",

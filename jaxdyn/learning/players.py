@@ -1,8 +1,7 @@
 """Players: who descends which loss by which optimizer, with what numbers for its hyper-parameters."""
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import jax
@@ -12,6 +11,7 @@ import numpy as np
 from jaxdyn._arrays import is_same_in_all_lanes
 from jaxdyn._types import Array, is_concrete
 from jaxdyn.learning.layouts import Leaf, path_text
+from jaxdyn.learning.promotion import lenient
 from jaxdyn.learning.roots import with_finite_roots
 
 __all__ = ["Player", "is_transformation", "require_traceable", "state_leaves"]
@@ -33,19 +33,19 @@ class Player:
         """The optax transformation with these parameters of the map."""
         if is_transformation(self.optimizer):
             return self.optimizer
-        with _lenient():
+        with lenient():
             return self.optimizer(**{own: params[name] for own, name in self.swept}, **dict(self.fixed))
 
     def start(self, params: Mapping[str, Any], theta: Any) -> Any:
         """Optimizer state before the first step."""
-        with _lenient():
+        with lenient():
             return self.transformation(params).init(theta)
 
     def moved(self, params: Mapping[str, Any], gradient: Any, theta: Any, state: Any) -> tuple[Any, Any]:
         """Parameters and optimizer state after one step along a gradient."""
 
         def step(gradient: Any, theta: Any, state: Any) -> tuple[Any, Any]:
-            with _lenient():
+            with lenient():
                 updates, after = self.transformation(params).update(gradient, state, theta)
                 return jax.tree.map(lambda p, u: jnp.asarray(p + u, p.dtype), theta, updates), after
 
@@ -55,13 +55,6 @@ class Player:
 def is_transformation(optimizer: Any) -> bool:
     """Whether it is a finished optax transformation."""
     return callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
-
-
-@contextlib.contextmanager
-def _lenient() -> Iterator[None]:
-    """JAX's usual promotion: a strict mode is for the caller's code, optax relies on the standard rules."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 def require_traceable(player: Player, params: Mapping[str, Any], theta: Any) -> None:
