@@ -147,10 +147,7 @@ def test_a_circle_is_found():
 
 
 def test_only_one_file_loops_over_time():
-    """Loops with a fixed number of steps live in `integrate`; the fixed points' loop runs over candidates.
-
-    The engine runs loops that others have written.
-    """
+    """Loops with a fixed number of steps live in `integrate`; the engine runs loops that others have written."""
     loops = {module for module, text in sources().items() if "lax.scan(" in text or "fori_loop(" in text}
     users = {module for module in loops if not module.startswith("jaxdyn.engine")}
-    assert users == {"jaxdyn.integrate", "jaxdyn.analysis.fixed_points"}
+    assert users == {"jaxdyn.integrate"}

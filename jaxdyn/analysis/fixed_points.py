@@ -12,7 +12,7 @@ from jaxdyn._arrays import largest
 from jaxdyn._record import labelled, record
 from jaxdyn._types import Array, ArrayLike, Bool, Complex, Float, Int, whole_number
 from jaxdyn.analysis.local import jacobian, matrix_eigenvalues
-from jaxdyn.analysis.orthonormal import solve_least_squares
+from jaxdyn.analysis.newton import Search, distinct, newton_distance, newton_step, search
 from jaxdyn.analysis.stability import Stability, stability
 from jaxdyn.analysis.starts import even_points, search_box
 from jaxdyn.derived import nth_iterate
@@ -22,8 +22,6 @@ from jaxdyn.errors import Status
 from jaxdyn.system import System
 
 __all__ = ["FixedPoints", "fixed_points"]
-
-MAX_ITERATIONS = 100
 
 
 @record
@@ -125,17 +123,6 @@ def fixed_points(
 SMALL = 8
 
 
-@record
-class _Search:
-    """State of one start's iteration, in box units."""
-
-    y: Array
-    f: Array
-    damping: Array
-    last_step: Array
-    done: Array
-
-
 @functools.partial(jax.jit, static_argnames=("n_starts", "max_points"))
 def _fixed_points(
     system: System, bounds: Array, extra: Array, tolerance: Array, n_starts: int, max_points: int
@@ -153,11 +140,15 @@ def _fixed_points(
     scale = jnp.where(typical > 0, typical, 1)
     # In a sweep the starts of one system are searched after those of another: one thread, no work for several.
     engine = Native(threads=1, instead=Vmap()) if system.dim <= SMALL else Vmap()
-    ends = lanes(lambda y: _search(lambda z: raw(z) / scale, y, tolerance), engine=engine)(starts)
+    ends = lanes(lambda y: search(lambda z: raw(z) / scale, y, tolerance), engine=engine)(starts)
     merge_within = jnp.where(tolerance < 1e-7, 1e-6, 1e-3).astype(system.dtype)
-    distance = jax.vmap(functools.partial(_distance, raw))(ends.y)
+    distance = jax.vmap(functools.partial(newton_distance, raw))(ends.y)
     good = _is_root(ends, distance, tolerance, merge_within)
-    y, found, count = _distinct(ends, good, merge_within, max_points)
+    # At a degenerate root Newton converges slowly and stops some last steps away: merge within that distance.
+    steps = jnp.where(jnp.isfinite(ends.last_step), ends.last_step, 0)
+    radius = jnp.maximum(merge_within, jnp.minimum(20 * steps, 1e3 * merge_within))
+    positions, found, count = distinct(ends.y, good, radius, max_points)
+    y = ends.y[positions]
     y = y[_order(y, found)]
     # Empty slots repeat a point that was found: elsewhere the field may be singular, and nan would reach derivatives.
     y = jnp.where(found[:, None], y, jnp.where(found[0], y[0], 0.5)[None])
@@ -175,81 +166,12 @@ def _finite_median(values: Array) -> Array:
     return jnp.where(jnp.any(finite, axis=0), jnp.take_along_axis(ordered, middle[None], axis=0)[0], 0)
 
 
-def _search(f: Any, start: Array, tolerance: Array) -> _Search:
-    """Levenberg-Marquardt iteration with damping proportional to the squared residual."""
-    jac = jax.jacfwd(f)
-    eye = jnp.eye(start.shape[0], dtype=start.dtype)
-
-    def propose(s: _Search) -> Array:
-        damping = jnp.sqrt(s.damping) * jnp.linalg.norm(s.f) + jnp.finfo(start.dtype).tiny
-        return solve_least_squares(jnp.concatenate([jac(s.y), damping * eye]), jnp.concatenate([-s.f, 0 * s.f]))
-
-    def iterate(carry: tuple[Array, _Search]) -> tuple[Array, _Search]:
-        count, s = carry
-        step = propose(s)
-        f_new = f(s.y + step)
-        better = jnp.sum(f_new**2) < jnp.sum(s.f**2)
-        damping = jnp.where(better, s.damping / 4, s.damping * 8)
-        size = largest(jnp.abs(step))
-        # A step that is short and gains nothing: the residual's floor, at a root or at a minimum that is none.
-        stuck = (size <= 1e-4) & (jnp.sum(f_new**2) > 0.9 * jnp.sum(s.f**2))
-        done = (size <= tolerance) | stuck
-        new = _Search(jnp.where(better, s.y + step, s.y), jnp.where(better, f_new, s.f), damping, size, done)
-        return count + 1, jax.tree.map(lambda old, fresh: jnp.where(s.done, old, fresh), s, new)
-
-    def unfinished(carry: tuple[Array, _Search]) -> Array:
-        return (carry[0] < MAX_ITERATIONS) & ~carry[1].done
-
-    f0 = f(start)
-    one = jnp.ones((), start.dtype)
-    first = _Search(start, f0, one, jnp.inf * one, ~jnp.all(jnp.isfinite(f0)))
-    return lax.while_loop(unfinished, iterate, (jnp.int32(0), first))[1]
-
-
-def _is_root(ends: _Search, distance: Array, tolerance: Array, margin: Array) -> Array:
+def _is_root(ends: Search, distance: Array, tolerance: Array, margin: Array) -> Array:
     """Inside the box or on its faces, residual vanishing, near a root or (on a line of roots) zero but for rounding."""
     face = 32 * jnp.finfo(margin.dtype).eps
     inside = jnp.all((ends.y >= -face) & (ends.y <= 1 + face), axis=-1)
     residual = largest(jnp.abs(ends.f))
     return inside & (residual <= tolerance) & ((distance <= margin) | (residual <= 4 * jnp.finfo(residual.dtype).eps))
-
-
-def _distance(f: Any, y: Array) -> Array:
-    """Length of the Newton step; infinite where no step solves the linearized equations: at a minimum, not a root."""
-    step = _newton_step(f, y)
-    value, change = jax.jvp(f, (y,), (step,))
-    solves = jnp.sum((value + change) ** 2) <= jnp.sum(value**2) / 4
-    return jnp.where(solves, largest(jnp.abs(step)), jnp.inf)
-
-
-def _newton_step(f: Any, y: Array) -> Array:
-    """Newton step, with the least regularization that keeps it finite where the Jacobian is singular."""
-    jac = lax.stop_gradient(jax.jacfwd(f)(y))
-    size = jnp.max(jnp.abs(jac))
-    least = jnp.where(size > 0, size, 1) * jnp.finfo(y.dtype).eps
-    value = f(y)
-    matrix = jnp.concatenate([jac, least * jnp.eye(y.shape[0], dtype=y.dtype)])
-    return solve_least_squares(matrix, jnp.concatenate([-value, 0 * value]))
-
-
-def _distinct(ends: _Search, good: Array, merge_within: Array, max_points: int) -> tuple[Array, Array, Array]:
-    """The different roots, in slots; their number may exceed the slots."""
-    # At a degenerate root Newton converges slowly and stops some last steps away: merge within that distance.
-    steps = jnp.where(jnp.isfinite(ends.last_step), ends.last_step, 0)
-    radius = jnp.maximum(merge_within, jnp.minimum(20 * steps, 1e3 * merge_within))
-
-    def insert(carry: tuple[Array, Array], end: tuple[Array, Array, Array]) -> tuple[tuple[Array, Array], None]:
-        slots, count = carry
-        y, is_good, within = end
-        taken = jnp.arange(max_points, dtype=jnp.int32) < count
-        near = taken & (jnp.max(jnp.abs(slots - y[None]), axis=-1) <= within)
-        is_new = is_good & ~jnp.any(near)
-        put = is_new & (jnp.arange(max_points, dtype=jnp.int32) == count)
-        return (jnp.where(put[:, None], y[None], slots), count + is_new.astype(count.dtype)), None
-
-    empty = jnp.zeros((max_points, ends.y.shape[-1]), ends.y.dtype)
-    (slots, count), _ = lax.scan(insert, (empty, jnp.int32(0)), (ends.y, good, radius))
-    return slots, jnp.arange(max_points, dtype=jnp.int32) < count, count
 
 
 def _order(y: Array, found: Array) -> Array:
@@ -260,7 +182,7 @@ def _order(y: Array, found: Array) -> Array:
 def _refined(f: Any, y: Array) -> Array:
     """One more Newton step: the last digits, and the derivative by parameters through an implicit equation."""
     y = lax.stop_gradient(y)
-    step = _newton_step(f, y)
+    step = newton_step(f, y)
     # A step that is large (an empty slot) or gains nothing (a jump of the field) changes the derivative only.
     gains = jnp.sum(f(y + step) ** 2) <= jnp.sum(f(y) ** 2)
     take = gains & (largest(jnp.abs(step)) <= 1e-3)

@@ -11,8 +11,8 @@ from jax import lax
 from jaxdyn._record import labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int
 from jaxdyn.about import unknown_name
-from jaxdyn.analysis.fixed_points import _newton_step, _search
 from jaxdyn.analysis.local import jacobian, matrix_eigenvalues
+from jaxdyn.analysis.newton import newton_step, search
 from jaxdyn.errors import Status
 from jaxdyn.system import System, require_system
 
@@ -121,9 +121,9 @@ def _hopf_point(system: System, parameter: str, tolerance: Array) -> HopfPoint:
         return weights * _equations(of, parameter, units * y, zero, v0)
 
     first = jnp.concatenate([rest, v0.ravel(), omega[None], value[None]]) / units
-    end = _search(lambda y: residual(y, still), first, tolerance / 100)
+    end = search(lambda y: residual(y, still), first, tolerance / 100)
     y = lax.stop_gradient(end.y)
-    step = _newton_step(lambda z: residual(z, system), y)
+    step = newton_step(lambda z: residual(z, system), y)
     # One more step of Newton's method: the last digits, and the derivative of an implicit equation.
     u = units * (y + step)
     error = lax.stop_gradient(jnp.abs(step))
@@ -144,7 +144,7 @@ def _rest(system: System) -> tuple[Array, Array]:
     size = _or_one(jnp.max(jnp.abs(system.x0)))
     scale = _or_one(jnp.max(jnp.abs(jacobian(system, system.x0, t)))) * size
     tolerance = jnp.sqrt(jnp.finfo(system.dtype).eps)
-    rest = size * _search(lambda y: system.displacement(t, size * y) / scale, system.x0 / size, tolerance).y
+    rest = size * search(lambda y: system.displacement(t, size * y) / scale, system.x0 / size, tolerance).y
     return rest, jacobian(system, rest, t)
 
 

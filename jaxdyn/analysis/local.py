@@ -13,7 +13,7 @@ from jaxdyn._types import Array, ArrayLike, Complex, Float, matmul
 from jaxdyn.stochastic import SDE, sde
 from jaxdyn.system import Flow, System, flow, iterated_map
 
-__all__ = ["eigenvalues", "jacobian", "linearize", "matrix_eigenvalues"]
+__all__ = ["eigenvalues", "jacobian", "leading_directions", "linearize", "matrix_eigenvalues"]
 
 _S = TypeVar("_S", bound=System)
 
@@ -119,8 +119,30 @@ def eigenvalues(system: System, x: ArrayLike | Sequence[Any] | None = None, t: A
     [-0.5303, -0.1697]
     """
     values = matrix_eigenvalues(jacobian(system, x, t))
-    size = jnp.abs(values) if system.discrete else values.real
-    return values[jnp.lexsort((-values.imag, -_rounded(size)))]
+    return values[_by_growth(values, system.discrete)]
+
+
+def leading_directions(system: System, x: Array, t: ArrayLike, n: int) -> tuple[Array, Array]:
+    """Eigenvalues at a point, largest growth first, and eigenvectors of the first `n`, one a row; nan if not finite.
+
+    Vectors have length 1 and their largest component is real and positive.
+    """
+    matrix = jacobian(system, x, t)
+    finite = jnp.all(jnp.isfinite(matrix))
+    safe = jnp.where(finite, matrix, jnp.zeros_like(matrix))
+    values, vectors = lax.platform_dependent(safe, tpu=_on_host, default=lambda m: tuple(jnp.linalg.eig(m)))
+    order = _by_growth(values, system.discrete)
+    rows = vectors.T[order[:n]]
+    largest = jnp.take_along_axis(rows, jnp.argmax(jnp.abs(rows), axis=1)[:, None], axis=1)
+    turned = rows * jnp.conj(largest) / jnp.abs(largest).astype(rows.dtype)
+    nan = jnp.asarray(jnp.nan, values.dtype)
+    return jnp.where(finite, values[order], nan), jnp.where(finite, turned, nan)
+
+
+def _by_growth(values: Array, discrete: bool) -> Array:
+    """Order of eigenvalues, largest growth first, of a pair the one with the positive imaginary part."""
+    size = jnp.abs(values) if discrete else values.real
+    return jnp.lexsort((-values.imag, -_rounded(size)))
 
 
 def matrix_eigenvalues(matrix: Float[Array, "n n"]) -> Complex[Array, " n"]:

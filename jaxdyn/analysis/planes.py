@@ -13,7 +13,7 @@ from jaxdyn._arrays import largest
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike, Bool, Float
 from jaxdyn.about import unknown_name
-from jaxdyn.analysis.fixed_points import _newton_step
+from jaxdyn.analysis.newton import newton_step
 from jaxdyn.subsystems import frozen
 from jaxdyn.system import System
 
@@ -194,7 +194,7 @@ def _root(f: Any, start: Array) -> tuple[Array, Array]:
 
     def iterate(carry: tuple[Array, _Search]) -> tuple[Array, _Search]:
         count, s = carry
-        step = _newton_step(value, s.z)
+        step = newton_step(value, s.z)
         z = s.z + s.factor * step
         residual = value(z)
         better = jnp.sum(residual**2) < jnp.sum(s.f**2)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxdyn._arrays import largest
 from jaxdyn._types import Array, ArrayLike, Complex, Float, Int, Shaped
 
-__all__ = ["Stability", "spectral_abscissa", "spectral_radius", "stability", "stability_label"]
+__all__ = ["Stability", "growing_and_shrinking", "spectral_abscissa", "spectral_radius", "stability", "stability_label"]
 
 
 class Stability(enum.IntEnum):
@@ -86,20 +86,26 @@ def stability(
     'stable focus'
     """
     values = jnp.asarray(eigenvalues)
-    within = (1e-8 if values.real.dtype == jnp.float64 else 1e-5) if tolerance is None else float(tolerance)
+    grows, shrinks, within = growing_and_shrinking(values, discrete, tolerance)
     size = jnp.abs(values)
-    scale = jnp.max(size, axis=-1, keepdims=True)
-    if discrete:
-        growth, neutral_within = jnp.log(jnp.where(size > 0, size, jnp.finfo(size.dtype).tiny)), within
-    else:
-        growth, neutral_within = values.real, within * jnp.where(scale > 0, scale, 1)
-    grows, shrinks = growth > neutral_within, growth < -neutral_within
     neutral = ~grows & ~shrinks
     is_complex = jnp.abs(values.imag) > within * jnp.where(size > 0, size, 1)
     flips = (values.real < 0) & ~is_complex if discrete else jnp.zeros_like(grows)
     code = _code(grows, shrinks, neutral, is_complex, flips)
     defined = jnp.all(jnp.isfinite(values.real) & jnp.isfinite(values.imag), axis=-1)
     return jnp.where(defined, code, Stability.UNDEFINED).astype(jnp.int8)
+
+
+def growing_and_shrinking(values: Array, discrete: bool, tolerance: float | None = None) -> tuple[Array, Array, float]:
+    """Which eigenvalues grow, which shrink (others are neutral), and the tolerance; arguments as in `stability`."""
+    within = (1e-8 if values.real.dtype == jnp.float64 else 1e-5) if tolerance is None else float(tolerance)
+    size = jnp.abs(values)
+    if discrete:
+        growth, neutral_within = jnp.log(jnp.where(size > 0, size, jnp.finfo(size.dtype).tiny)), within
+    else:
+        scale = jnp.max(size, axis=-1, keepdims=True)
+        growth, neutral_within = values.real, within * jnp.where(scale > 0, scale, 1)
+    return growth > neutral_within, growth < -neutral_within, within
 
 
 def _code(grows: Array, shrinks: Array, neutral: Array, is_complex: Array, flips: Array) -> Array:

@@ -1,11 +1,13 @@
-"""Learning as dynamics: training by any optimizer and games of learners as maps; fitting systems to data."""
+"""Learning as dynamics: optimizers and games as maps, fitting, slow points of trained networks."""
 
+from jaxdyn.learning.cells import cell_map
 from jaxdyn.learning.fit import Fit, fit
 from jaxdyn.learning.game_jacobians import GameJacobian, game_jacobian
 from jaxdyn.learning.game_maps import game_map
 from jaxdyn.learning.gauss_newton import gauss_newton
 from jaxdyn.learning.optimizer_maps import optimizer_map
 from jaxdyn.learning.plays import Alternating, ExtraGradient, Simultaneous, Stackelberg
+from jaxdyn.learning.slow import SlowPoints, slow_points
 from jaxdyn.learning.training import losses, pack, unpack
 
 __all__ = [
@@ -14,7 +16,9 @@ __all__ = [
     "Fit",
     "GameJacobian",
     "Simultaneous",
+    "SlowPoints",
     "Stackelberg",
+    "cell_map",
     "fit",
     "game_jacobian",
     "game_map",
@@ -22,5 +26,6 @@ __all__ = [
     "losses",
     "optimizer_map",
     "pack",
+    "slow_points",
     "unpack",
 ]

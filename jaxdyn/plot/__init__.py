@@ -4,6 +4,7 @@ Every function draws into `ax` (or a new figure) and returns the axes; `style()`
 """
 
 from jaxdyn.plot.boundaries import boundary
+from jaxdyn.plot.components import slow_points
 from jaxdyn.plot.orbits import orbit_diagram
 from jaxdyn.plot.planes import phase_plane
 from jaxdyn.plot.returns import cobweb, return_map
@@ -24,6 +25,7 @@ __all__ = [
     "phase_plane",
     "phase_trajectory",
     "return_map",
+    "slow_points",
     "style",
     "sweep",
     "trajectory",

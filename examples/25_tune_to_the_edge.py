@@ -8,7 +8,7 @@ in a few steps. From chaos none leads back: the gradient of an average over chao
 (3e12 after 400 time units at g = 2.5; 0.9 at rest, 0.06 on the cycle), and the exponent itself has windows of order.
 So its onset is bracketed: up to there all runs agree with zero, then one is above by four standard errors.
 
-    python examples/26_tune_to_the_edge.py [--smoke] [--out DIR]
+    python examples/25_tune_to_the_edge.py [--smoke] [--out DIR]
 """
 
 import argparse

@@ -7,7 +7,7 @@ tau = 12.511(12)), and so does the variable w that was never measured. The curre
 and a enter only as a - b I, and a fit of both reports errors without bound. Of 24 starts in a short window 7 come
 close; from the best the whole trace decides. There at once, each spike too early or too late would make a valley.
 
-    python examples/25_fit_a_neuron.py [--smoke] [--out DIR]
+    python examples/24_fit_a_neuron.py [--smoke] [--out DIR]
 """
 
 import argparse
