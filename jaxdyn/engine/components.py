@@ -241,7 +241,7 @@ def moved(equation: Any, operands: list[Value]) -> Parts | None:
             asked.append(np.arange(start, start + value.size, dtype=np.int32).reshape(value.shape))
             start += value.size
     with jax.ensure_compile_time_eval():
-        where = np.asarray(equation.primitive.bind(*map(jnp.asarray, asked), **equation.params))
+        where = np.asarray(equation.primitive.bind(*asked, **equation.params))
     if where.min() < 0 or where.max() >= start:
         return None
     return np.concatenate([value.parts.reshape(-1) for value in numbers])[where]

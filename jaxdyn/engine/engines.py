@@ -135,8 +135,10 @@ def chosen(jaxpr: Any, flags: list[bool], platform: str, lanes: int) -> Engine:
         return Vmap()
     work = lanes * counts.iterations
     brief = counts.iterations < BRIEF and work < LITTLE
-    if platform == "cpu" and native_compiler.unavailable() is None:
-        if _small(counts, MOST_EQUATIONS) and (counts.iterations >= BRIEF or work >= LITTLE_NATIVE):
+    # Less than that asks for no C program, nor whether there is a compiler.
+    pays = counts.iterations >= BRIEF or work >= LITTLE_NATIVE
+    if platform == "cpu" and pays and native_compiler.unavailable() is None:
+        if _small(counts, MOST_EQUATIONS):
             return Native(instead=Vmap() if brief else Xla(components=COMPONENTS))
         if work >= LONG and _small(census(jaxpr, flags, NATIVE_COMPONENTS), MOST_NATIVE):
             return Native(instead=Vmap())

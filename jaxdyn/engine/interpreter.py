@@ -13,6 +13,7 @@ from jaxdyn.engine.census import in_parts, is_elementwise, is_interpreted, neede
 from jaxdyn.engine.components import ELEMENTWISE, MOVED, RULES, elementwise, moved
 from jaxdyn.engine.control import CONTROL, ONE_FUNCTION
 from jaxdyn.engine.dense import DENSE, fallback, whole_elementwise
+from jaxdyn.engine.folding import folded
 from jaxdyn.engine.values import Layout, Value
 
 __all__ = ["FOLDED", "Interpreter", "only_computes"]
@@ -58,6 +59,8 @@ class Interpreter:
         if is_interpreted(equation):
             return CONTROL[name](self, equation, operands)
         if all(operand.known for operand in operands) and self.folds(equation):
+            if (numbers := folded(equation, [operand.whole for operand in operands])) is not None:
+                return [Value.shared(self.lanes, array) for array in numbers]
             with jax.ensure_compile_time_eval():
                 return [Value.shared(self.lanes, np.asarray(v.whole)) for v in fallback(equation, operands, self.lanes)]
         apart = self.takes_apart(operands) and in_parts(equation, self.limit)

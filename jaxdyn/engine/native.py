@@ -18,7 +18,7 @@ from jaxdyn.engine.census import calls_back
 from jaxdyn.engine.cores import n_cores
 from jaxdyn.engine.engines import NATIVE_COMPONENTS, VECTOR, Native, Vmap, Xla
 from jaxdyn.engine.kernels import Loop, Unsupported, run_with_kernels, warn_once
-from jaxdyn.engine.native_blocks import MOST_STATEMENTS, program
+from jaxdyn.engine.native_blocks import MOST_STATEMENTS, level_of, program
 from jaxdyn.engine.values import Value
 
 __all__ = ["instead_of", "run_native", "why_not"]
@@ -73,8 +73,9 @@ class _Kernel(Loop):
 
     def __init__(self, engine: Native, closed: Any, lanes: int, asked: int, most: int) -> None:
         super().__init__(closed, lanes, asked)
-        text, self.numbers = program(self, engine.vectors, most)
-        self.target = native_compiler.begun(text, engine.threads or n_cores())
+        text, writer = program(self, engine.vectors, most)
+        self.numbers = writer.numbers
+        self.target = native_compiler.begun(text, engine.threads or n_cores(), level_of(writer))
         self.results = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in self.jaxpr.outvars]
 
     def __call__(self, *operands: Any) -> list[Any]:

@@ -18,7 +18,7 @@ import numpy as np
 
 __all__ = ["CannotCompile", "begun", "finished", "unavailable"]
 
-FLAGS = """-O2 -ftree-vectorize -march=native -mprefer-vector-width=512 -ffp-contract=fast -fno-math-errno
+FLAGS = """-ftree-vectorize -march=native -mprefer-vector-width=512 -ffp-contract=fast -fno-math-errno
 -fno-trapping-math -fwrapv -fno-strict-aliasing -fopenmp-simd -shared -fPIC -pthread -w""".split()
 
 
@@ -31,15 +31,16 @@ _begun: dict[str, Future[ctypes.CDLL]] = {}
 _registered: set[str] = set()
 
 
-def begun(text: str, threads: int = 1) -> str:
+def begun(text: str, threads: int = 1, level: str = "-O2") -> str:
     """Name under which XLA calls the function of a C program, which is being compiled if it is a new one.
 
-    The name ends in what changes no number: how many threads share the work.
+    The name ends in what changes no number: how many threads share the work. `level` is that of the optimization.
     """
-    name = f"jaxdyn_{hashlib.sha256(chr(10).join([*_compiler(), text]).encode()).hexdigest()[:32]}_by_{threads}"
+    parts = [*_compiler(), level, text]
+    name = f"jaxdyn_{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:32]}_by_{threads}"
     with _lock:
         if name not in _begun:
-            _begun[name] = _pool().submit(_compiled, name, text, threads)
+            _begun[name] = _pool().submit(_compiled, name, text, threads, level)
     return name
 
 
@@ -58,12 +59,12 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="jaxdyn-cc")
 
 
-def _compiled(name: str, text: str, threads: int) -> ctypes.CDLL:
+def _compiled(name: str, text: str, threads: int, level: str) -> ctypes.CDLL:
     source = _folder() / f"{name}.c"
     library = source.with_suffix(".so")
     source.write_text(text)
     settings = [f"-DHANDLER={name}", f"-DTHREADS={threads}", "-I", jax.ffi.include_dir()]
-    command = [*_compiler(), *settings, "-o", str(library), str(source), "-lm"]
+    command = [*_compiler(), level, *settings, "-o", str(library), str(source), "-lm"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CannotCompile(f"{command[0]} failed: {done.stderr.strip()[:500]}")

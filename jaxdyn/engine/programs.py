@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.api_util import flatten_axes
+from jax.extend.core import jaxpr_as_fun
 
 from jaxdyn.engine.call import Call, lanes_of, traced
 from jaxdyn.engine.engines import Automatic, Mosaic, Native, Vmap, chosen, run_components
@@ -62,6 +63,7 @@ def _run(call: Call, arrays: list[Any]) -> Any:
     n = lanes_of(call, arrays)
     platform = jax.default_backend()
     engine: Any = Vmap() if n == 0 else call.engine or Automatic()
+    out_axes = call.out_axes.value
     if not isinstance(engine, Vmap):
         closed, shape = traced(call, arrays)
         if isinstance(engine, Automatic):
@@ -70,13 +72,16 @@ def _run(call: Call, arrays: list[Any]) -> Any:
             values = [_value(array, axis, n) for array, axis in zip(arrays, axes, strict=True)]
             results = _results(engine, closed, values, n, platform)
             if results is not None:
-                return _placed(results, jax.tree.structure(shape), call.out_axes.value)
+                return _placed(results, jax.tree.structure(shape), out_axes)
+        flat_axes = flatten_axes("lanes out_axes", jax.tree.structure(shape), out_axes)
+        leaves = jax.vmap(jaxpr_as_fun(closed), in_axes=tuple(axes), out_axes=flat_axes)(*arrays)
+        return jax.tree.unflatten(jax.tree.structure(shape), leaves)
 
     def one_lane(*leaves: Any) -> Any:
         args, kwargs = call.arguments(list(leaves))
         return call.fn.value(*args, **kwargs)
 
-    return jax.vmap(one_lane, in_axes=tuple(axes), out_axes=call.out_axes.value)(*arrays)
+    return jax.vmap(one_lane, in_axes=tuple(axes), out_axes=out_axes)(*arrays)
 
 
 def _results(engine: Any, closed: Any, values: list[Value], n: int, platform: str) -> list[Value] | None:

@@ -3,13 +3,17 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.interpreters.partial_eval import dce_jaxpr
 
+from jaxdyn._arrays import is_same_in_all_lanes
+from jaxdyn.engine.census import varying
 from jaxdyn.engine.transform import settings_of_jax
 
 __all__ = ["Equations"]
@@ -29,7 +33,37 @@ class Equations:
     def __init__(self, closed: Any, shapes: Any) -> None:
         self.jaxpr = closed.jaxpr
         self._closed = closed
+        self._names = sorted(shapes)  # as JAX orders them
         self._name = _name(closed, shapes)
+
+    def cell(self, names: Sequence[str]) -> Callable[..., dict[str, Any]]:
+        """Function of a cell's arguments that gives these results; the measure is not traced again."""
+
+        def results(*arguments: Any) -> dict[str, Any]:
+            found = dict(zip(self._names, jaxpr_as_fun(self._closed)(*jax.tree.leaves(arguments)), strict=True))
+            return {name: found[name] for name in names}
+
+        return results
+
+    def alone(self, name: str) -> Callable[..., Any]:
+        """Function of the leaves of a cell's arguments that gives one result, and computes nothing else."""
+        jaxpr, _ = dce_jaxpr(self.jaxpr, [other == name for other in self._names], instantiate=True)
+        run = jaxpr_as_fun(ClosedJaxpr(jaxpr, self._closed.consts))
+        return lambda *leaves: run(*leaves)[0]
+
+    def is_constant(self, name: str, differ: Sequence[bool]) -> bool:
+        """Whether a result depends on none of the arguments' leaves that differ between cells."""
+        if not varying(self._closed, list(differ))[self._names.index(name)]:
+            return True
+        # JAX knows a few cases more.
+        alone, avals = self.alone(name), self._closed.in_avals
+
+        def pick(leaves: list[Any]) -> Any:
+            own = iter(leaves)
+            return alone(*(next(own) if d else jnp.zeros(a.shape, a.dtype) for a, d in zip(avals, differ, strict=True)))
+
+        lanes = [jax.ShapeDtypeStruct((1, *a.shape), a.dtype) for a, d in zip(avals, differ, strict=True) if d]
+        return is_same_in_all_lanes(pick, lanes)
 
     def known(self, key: Hashable, make: Callable[[], _T]) -> _T:
         """What `make` returned when last called for equal equations and an equal key."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdyn._types import Array
 from jaxdyn.about import unknown_name
@@ -72,8 +73,8 @@ class Cell:
 
 def first_cell(system: System, grid: Grid, key: Array) -> tuple[Any, ...]:
     """What a `Cell` of this grid takes."""
-    values = {target: jnp.asarray(array[0]) for axis in grid.axes for target, array in axis.values.items()}
-    return system, values, jnp.uint32(0), key
+    values = {target: np.asarray(array[0]) for axis in grid.axes for target, array in axis.values.items()}
+    return system, values, np.uint32(0), key
 
 
 def kept(variables: Mapping[str, Variable], keep: Sequence[str] | None) -> list[str]:

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdyn._arrays import is_same_in_all_lanes
 from jaxdyn._fingerprint import digest, environment, program_parts
 from jaxdyn._types import Array, default_dtype
 from jaxdyn.engine.engines import Engine
@@ -150,7 +149,7 @@ def make_plan(
     probe = Cell(measure)
     traced, shapes = jax.make_jaxpr(probe, return_shape=True)(*one)
     equations = Equations(traced, shapes)
-    constants = _constants(measure, probe.variables, one, equations)
+    constants = _constants(probe.variables, one, equations)
     names = [name for name in kept(probe.variables, keep) if name not in constants]
     dims = _unique_dims(probe.variables, shapes, constants, grid.names)
     used = {dim for name in names for dim in dims[name]}
@@ -159,13 +158,11 @@ def make_plan(
         for name, value in constants.items()
         if used.issuperset(dims[name]) or (keep is not None and name in keep)
     }
-    layouts = tuple(
-        _layout(name, dims.get(name, ()), shapes[name], probe.variables.get(name))
-        for name in dict.fromkeys([*names, "status"])
-    )
+    wanted = tuple(dict.fromkeys([*names, "status"]))
+    layouts = tuple(_layout(name, dims.get(name, ()), shapes[name], probe.variables.get(name)) for name in wanted)
     _check_names(grid, layouts, coordinates)
-    cell = Cell(measure, tuple(names))
-    chunk, programs = chunk_programs(cell, system, grid, key, settings, equations)
+    cell = equations.cell(wanted)
+    chunk, programs = chunk_programs(wanted, system, grid, key, settings, equations)
     takes_key, x64 = any(probe.takes_key.values()), default_dtype() == np.float64
     return Plan(system, grid, chunk, layouts, coordinates, programs, key, takes_key, x64, cell, settings.engine)
 
@@ -178,18 +175,19 @@ def _layout(name: str, dims: tuple[str, ...], array: Any, variable: Variable | N
 
 
 def _constants(
-    measure: Any, variables: dict[str, Variable], one: tuple[Any, ...], equations: Equations
+    variables: dict[str, Variable], one: tuple[Any, ...], equations: Equations
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Values of the coordinates that are the same in all cells."""
+    leaves = jax.tree.leaves(one)
+    differ = [i in (1, 2) for i, part in enumerate(one) for _ in jax.tree.leaves(part)]  # swept values and numbers
 
     def program(name: str) -> Program | None:
-        cell = Cell(measure, (name,))
-        return compiled_once(cell, one) if _is_constant(cell, name, one) else None
+        return compiled_once(equations.alone(name), tuple(leaves)) if equations.is_constant(name, differ) else None
 
     found = {}
     for name in [name for name, variable in variables.items() if variable.is_coordinate]:
         if compiled := equations.known(("constant", name), functools.partial(program, name)):
-            found[name] = np.asarray(compiled.run(jax.tree.leaves(one))[name])
+            found[name] = np.asarray(compiled.run(leaves))
     return found
 
 
@@ -226,13 +224,3 @@ def _check_names(grid: Grid, layouts: tuple[Layout, ...], coordinates: dict[str,
             f"{name!r} would be {'a swept value' if name in grid.names else 'an axis'} and a result; name the "
             "measure, as in sweep({'end': measure}, ...), or let it return a dict with names of your own"
         )
-
-
-def _is_constant(cell: Cell, name: str, one: tuple[Any, ...]) -> bool:
-    """Whether the result depends on neither swept values nor keys."""
-    system, sample, number, key = one
-
-    def pick(values: dict[str, Array], number: Array) -> Array:
-        return cell(system, values, number, key)[name]
-
-    return is_same_in_all_lanes(pick, {k: v[None] for k, v in sample.items()}, number[None])

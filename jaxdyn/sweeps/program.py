@@ -23,7 +23,6 @@ from jaxdyn.errors import JaxdynWarning
 from jaxdyn.sweeps.devices import default_memory, on_devices, round_up
 from jaxdyn.sweeps.grid import Grid
 from jaxdyn.sweeps.known import Equations
-from jaxdyn.sweeps.measure import Cell
 from jaxdyn.system import System
 
 __all__ = ["Program", "Programs", "Settings", "chunk_programs", "compiled_once", "widest"]
@@ -118,15 +117,15 @@ class Settings:
 
 
 def chunk_programs(
-    cell: Cell, system: System, grid: Grid, key: Array, settings: Settings, equations: Equations
+    names: tuple[str, ...], system: System, grid: Grid, key: Array, settings: Settings, equations: Equations
 ) -> tuple[tuple[int, ...], Programs]:
     """Shape of a chunk and its programs; the caller's number of cells, or one that fits caches and memory."""
-    chunks = _Chunks(cell, system, grid, key, settings)
+    chunks = _Chunks(equations.cell(names), system, grid, key, settings)
 
     def fitting() -> tuple[tuple[int, ...], Program, Callable[[int], Program]]:
         return *chunks.fitting(equations), chunks.program
 
-    chunk, first, make = equations.known((cell.keep, grid.shape, settings, n_workers()), fitting)
+    chunk, first, make = equations.known((names, grid.shape, settings, n_workers()), fitting)
     return chunk, Programs(first, make)
 
 
@@ -137,7 +136,7 @@ IN_AXES = (None, 0, 0, None)
 class _Chunks:
     """Chunks of a sweep, of any number of cells, and their programs."""
 
-    def __init__(self, cell: Cell, system: System, grid: Grid, key: Array, settings: Settings) -> None:
+    def __init__(self, cell: Callable[..., Any], system: System, grid: Grid, key: Array, settings: Settings) -> None:
         self.cell, self.system, self.grid, self.key, self.settings = cell, system, grid, key, settings
         self.batched = batch(cell, IN_AXES, engine=settings.engine or Automatic(grid.size))
         self.n_devices = max(1, len(settings.devices))

@@ -78,8 +78,10 @@ class MemorySink:
         """xarray.Dataset of the arrays."""
         import xarray
 
+        # Arrays of NumPy need no conversion, before which xarray would load dask where that is installed.
+        variable = functools.partial(xarray.Variable, fastpath=True)
         variables = {
-            layout.name: (
+            layout.name: variable(
                 (*self.plan.grid.dims, *layout.dims),
                 self.arrays[layout.name],
                 variable_attributes(layout, self.plan.system),
@@ -87,7 +89,7 @@ class MemorySink:
             for layout in self.plan.layouts
         }
         coords = {
-            name: (dims, values.astype(str) if values.dtype == object else values, attrs)
+            name: variable(dims, values.astype(str) if values.dtype == object else values, attrs)
             for name, (dims, values, attrs) in coordinates(self.plan).items()
         }
         return xarray.Dataset(variables, coords, self.attributes)

@@ -187,4 +187,4 @@ def test_programs_are_kept_as_long_as_the_function(monkeypatch):
 
     for _ in range(3):
         lanes(function)(jnp.zeros(5))
-    assert len(traces) == 2  # for its equations, and by the vmap that they are left to
+    assert len(traces) == 1

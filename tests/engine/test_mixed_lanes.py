@@ -131,11 +131,11 @@ def iterations(monkeypatch):
     """Iterations of blocks since the last question, counted in the C programs."""
     begun, libraries = native_compiler.begun, []
 
-    def counting(text, threads=1):
+    def counting(text, threads=1, level="-O2"):
         assert text.count("since++") == 1
         counted = "static long iterations_of_blocks; long *counter(void) { return &iterations_of_blocks; }\n"
         text = counted + text.replace("since++", "since++, __atomic_fetch_add(&iterations_of_blocks, 1, 0)")
-        name = begun(f"{text}\n/* {next(SERIAL)} */", threads)
+        name = begun(f"{text}\n/* {next(SERIAL)} */", threads, level)
         libraries.append(native_compiler._begun[name])
         return name
 

@@ -89,6 +89,21 @@ def test_the_same_sweep_again_compiles_nothing():
     assert again(keep=["status"]) > 0
 
 
+def test_a_measure_is_traced_once_and_its_times_compile_nothing_else():
+    traced = []
+
+    def run(system):
+        traced.append(None)
+        return jaxdyn.trajectory(system, n_steps=23, dt=0.1)
+
+    neuron, over = jaxdyn.models.fitzhugh_nagumo(), {"I": np.linspace(0, 1, 5)}
+    with compilations() as compiled:
+        cells = jaxdyn.sweep(run, neuron, over)
+    assert len(traced) == 1
+    assert len(compiled) <= 6  # two of them the times and the chunk, the others of the key
+    np.testing.assert_allclose(cells["time"], 0.1 * np.arange(24), rtol=1e-6)
+
+
 def test_equal_equations_written_anew_run_the_program_that_is_there():
     def made():
         return jaxdyn.flow(lambda t, x, p: -p["k"] * x, {"k": 1.0}, [1.0], state_names=["x"])
