@@ -79,7 +79,7 @@ class Native:
     """Each loop a C program with the state in vector registers, for CPUs with a C compiler; elsewhere `Xla`."""
 
     vectors: int | None = None
-    """Vectors of 16 lanes, 8 in float64, that go through a loop together; by default 1 to 4, more for shorter loops."""
+    """Vectors of 16 lanes, 8 in float64, that go through a loop together; by default 1 to 8, more for shorter loops."""
     components: int | None = None
     """Components of the largest array that is taken apart; by default 128."""
     threads: int | None = None

@@ -23,6 +23,9 @@ from jaxdyn.engine.values import Value
 
 __all__ = ["instead_of", "run_native", "why_not"]
 
+MANY = 1024
+"""Lanes from which blocks may be the largest: filling up the last one then costs an eighth at most."""
+
 
 def instead_of(engine: Native, reason: str) -> Xla | Vmap:
     """The engine that does what this one cannot; with one warning a process where it was asked for by name."""
@@ -59,13 +62,19 @@ def run_native(engine: Native, closed: Any, arguments: list[Value], lanes: int) 
     if calls_back(closed.jaxpr):
         raise Unsupported("a function that does more than compute: lanes that fill up a block must not do it too")
     limit = NATIVE_COMPONENTS if engine.components is None else engine.components
-    # 1, 2 or 4; no more than hold lanes, for what fills up a block is computed too.
-    most = engine.vectors or next((m for m in (1, 2) if lanes <= m * VECTOR), max(MOST_STATEMENTS))
+    most = engine.vectors or _most_vectors(lanes)
 
     def kernel_of(loop: Any, width: int) -> Loop:
         return _Kernel(engine, loop, width, lanes, most)
 
     return run_with_kernels(kernel_of, VECTOR * most, limit, "cpu", closed, arguments, lanes)
+
+
+def _most_vectors(lanes: int) -> int:
+    """Vectors that may go through a loop together: what fills up a block is computed too, so few of them for few."""
+    if lanes >= MANY:
+        return max(MOST_STATEMENTS)
+    return next((m for m in (1, 2) if lanes <= m * VECTOR), 4)
 
 
 class _Kernel(Loop):
