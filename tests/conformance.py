@@ -71,8 +71,9 @@ def has_isolated_points(system: Any) -> bool:
     And not where trials are random, so that there are none.
     """
     lines = ("line_attractor", "line_attractor_flow", "robertson")
-    learners = ("vector_learner_flow", "vector_learner_descent", "coadaptive_descent", "coadaptive_search")
-    return system.about.name not in (*lines, "kuramoto", *learners)
+    vectors = ("vector_learner_flow", "vector_learner_descent")
+    matrices = ("coadaptive_flow", "coadaptive_descent", "coadaptive_search")
+    return system.about.name not in (*lines, "kuramoto", *vectors, *matrices)
 
 
 def is_separable(system: Any) -> bool:

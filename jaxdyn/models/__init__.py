@@ -6,10 +6,11 @@ from jaxdyn.models.chaotic_maps import henon, ikeda, logistic, standard_map
 from jaxdyn.models.coadaptation import (
     coadaptive_descent,
     coadaptive_error,
-    coadaptive_search,
+    coadaptive_flow,
     decoder_cost,
     encoder_cost,
 )
+from jaxdyn.models.coadaptation_search import coadaptive_search
 from jaxdyn.models.delay_lines import mackey_glass
 from jaxdyn.models.learners import (
     multiplicative_map,
@@ -38,6 +39,7 @@ __all__ = [
     "brusselator",
     "coadaptive_descent",
     "coadaptive_error",
+    "coadaptive_flow",
     "coadaptive_search",
     "decoder_cost",
     "describe",
@@ -88,6 +90,7 @@ REGISTRY: dict[str, Model] = {
     for entry in (
         brusselator,
         coadaptive_descent,
+        coadaptive_flow,
         coadaptive_search,
         double_well,
         duffing,

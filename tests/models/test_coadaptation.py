@@ -12,11 +12,12 @@ from jaxdyn._noise import normals
 from jaxdyn.models.coadaptation import (
     coadaptive_descent,
     coadaptive_error,
-    coadaptive_search,
+    coadaptive_flow,
     decoder_cost,
     encoder_cost,
 )
-from jaxdyn.models.learners import two_learner_descent, two_learner_error, vector_learner_descent
+from jaxdyn.models.coadaptation_search import coadaptive_search
+from jaxdyn.models.learners import two_learner_descent, two_learner_error, vector_learner_descent, vector_learner_flow
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -40,6 +41,27 @@ def test_descent_steps_down_the_error_with_two_rates(n, d):
     x = np.random.default_rng(n + d).uniform(-2, 2, system.dim)
     gradient = jax.grad(coadaptive_error)(jnp.asarray(x), system.params)
     np.testing.assert_allclose(system(0, x), x - np.repeat([0.3, 0.2], d * n) * gradient, rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (4, 2), (2, 3)])
+def test_flow_is_minus_the_gradient(n, d):
+    game = {"tau": np.linspace(1.3, 0.8, d), "sigma_k": 0.4, "sigma_w": 0.7}
+    system = coadaptive_flow(n=n, d=d, **game)
+    x = np.random.default_rng(n + d).uniform(-2, 2, system.dim)
+    gradient = jax.grad(coadaptive_error)(jnp.asarray(x), system.params)
+    np.testing.assert_allclose(system(0.0, x), -gradient, rtol=0, atol=ROUNDING)
+    if d == 1:
+        vector = vector_learner_flow(n=n, **{**game, "tau": 1.3})
+        np.testing.assert_allclose(system(0.0, x), vector(0.0, x), rtol=0, atol=ROUNDING)
+
+
+def test_flow_balances_the_learners():
+    """Equal penalties: K^T K - W W^T decays with rate 2 sigma, whatever else happens."""
+    system = coadaptive_flow(n=3, d=2, tau=[1.3, 0.8], sigma_k=0.3, sigma_w=0.3)
+    difference = [K.T @ K - W @ W.T for K, W in (matrices(x, 2) for x in jaxdyn.trajectory(system, t1=2, dt=0.01).x)]
+    # RK4: errors of 0.01^4 a unit of time and of derivatives of order 100 at most.
+    np.testing.assert_allclose(difference[-1], np.exp(-2 * 0.3 * 2) * difference[0], rtol=0, atol=1e-6)
+    assert np.abs(difference[0]).max() > 0.1
 
 
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (4, 2), (2, 3)])

@@ -26,7 +26,7 @@ def test_the_library_is_complete():
         *("van_der_pol", "duffing", "brusselator", "kuramoto", "robertson"),
         *("fitzhugh_nagumo", "morris_lecar", "wilson_cowan", "hodgkin_huxley"),
         *("two_learner_flow", "two_learner_descent", "vector_learner_flow", "vector_learner_descent"),
-        *("coadaptive_descent", "coadaptive_search"),
+        *("coadaptive_flow", "coadaptive_descent", "coadaptive_search"),
         *("multiplicative_map", "linear_map", "linear_flow", "line_attractor", "line_attractor_flow"),
         *("hebbian_pair", "hebbian_pair_fast", "random_rnn", "random_rnn_map", "mackey_glass"),
         *("double_well", "geometric_brownian_motion", "noisy_fitzhugh_nagumo", "ornstein_uhlenbeck"),
