@@ -24,7 +24,7 @@ def points():
 
 
 def runs():
-    """Two trajectories of 50 steps, spread 3, 2 and 1 along the axes."""
+    """Two trajectories of 500 steps, spread 3, 2 and 1 along the axes."""
     return np.random.default_rng(1).normal(size=(2, 500, 3)) * [3.0, 2.0, 1.0]
 
 
@@ -74,7 +74,7 @@ def test_slow_points_that_are_not_fixed_and_sources(points, ax):
 
 
 def test_a_failure_is_named(points, ax):
-    plot.slow_points(dataclasses.replace(points, status=np.int8(jaxdyn.Status.CAPACITY)), ax=ax)
+    plot.slow_points(dataclasses.replace(points, status=jnp.int8(jaxdyn.Status.CAPACITY)), ax=ax)
     assert ax.get_title(loc="right") == "slow points: capacity"
 
 

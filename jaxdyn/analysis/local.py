@@ -130,7 +130,7 @@ def leading_directions(system: System, x: Array, t: ArrayLike, n: int) -> tuple[
     matrix = jacobian(system, x, t)
     finite = jnp.all(jnp.isfinite(matrix))
     safe = jnp.where(finite, matrix, jnp.zeros_like(matrix))
-    values, vectors = lax.platform_dependent(safe, tpu=_on_host, default=lambda m: tuple(jnp.linalg.eig(m)))
+    values, vectors = _eigenvectors(safe)
     order = _by_growth(values, system.discrete)
     rows = vectors.T[order[:n]]
     largest = jnp.take_along_axis(rows, jnp.argmax(jnp.abs(rows), axis=1)[:, None], axis=1)
@@ -187,9 +187,15 @@ def _eigenvalues_of_many(matrix: Array) -> Array:
 def _eigenvalues_of_many_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     """First-order perturbation of simple eigenvalues, d lambda_i = (V^-1 dA V)_ii; a callback has no derivative."""
     (matrix,), (slope,) = primals, tangents
-    values, vectors = lax.platform_dependent(matrix, tpu=_on_host, default=lambda m: tuple(jnp.linalg.eig(m)))
+    values, vectors = _eigenvectors(matrix)
     turned = jnp.linalg.solve(vectors, slope.astype(vectors.dtype) @ vectors)
     return values, jnp.diagonal(turned)
+
+
+def _eigenvectors(matrix: Array) -> tuple[Array, Array]:
+    """Eigenvalues, and eigenvectors as columns."""
+    values, vectors = lax.platform_dependent(matrix, tpu=_on_host, default=lambda m: tuple(jnp.linalg.eig(m)))
+    return values, vectors
 
 
 def _on_host(matrix: Array) -> tuple[Array, Array]:

@@ -1,10 +1,9 @@
 """Cells of recurrent networks, as other libraries train them, become maps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from jaxdyn._record import record, static
@@ -16,7 +15,12 @@ __all__ = ["cell_map"]
 
 
 def cell_map(
-    cell: Callable[..., Any], weights: PyTree, state: PyTree, input: ArrayLike = 0.0, *, name: str = "network"
+    cell: Callable[..., Any],
+    weights: PyTree,
+    state: PyTree,
+    input: ArrayLike | Sequence[Any] = 0.0,
+    *,
+    name: str = "network",
 ) -> Map:
     """Map of a recurrent network whose input is held constant: x[n+1] = cell(x[n], input, weights).
 
@@ -77,8 +81,8 @@ def cell_map(
 
 def _name(path: tuple[Any, ...]) -> str:
     """Identifier of a leaf: the keys on the way to it, joined."""
-    words = (str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", "")))) for key in path)
-    joined = "_".join("".join(letter if letter.isalnum() else "_" for letter in word) for word in words)
+    words = jax.tree_util.keystr(path, simple=True, separator="_")
+    joined = "".join(letter if letter.isalnum() else "_" for letter in words)
     return joined if joined.isidentifier() else f"weights_{joined}".rstrip("_")
 
 
@@ -95,5 +99,4 @@ class _Cell:
         following = self.cell(self.whole(x), params["input"], weights)
         if jax.tree.structure(following) != self.state:
             raise TypeError(f"the cell must return a state like its start, {self.state}, got {following!r}")
-        leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(following)]
-        return leaves[0] if len(leaves) == 1 else jnp.concatenate(leaves)
+        return ravel_pytree(following)[0]

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 from jaxdyn._record import record
 from jaxdyn._types import Array, Bool, Float
-from jaxdyn.learning.promotion import lenient
+from jaxdyn.learning.optimizers import first_state, step_along
 from jaxdyn.learning.unknowns import Unknowns, placed
 from jaxdyn.system import System
 
@@ -21,32 +21,33 @@ __all__ = ["Descent", "Objective", "Seen", "descent_step", "first_descent", "rev
 
 @record
 class Descent:
-    """State of the descent of all starts."""
+    """State of the descent from one start."""
 
     z: dict[str, Array]
     optimizer: Any
     """State of the optimizer."""
     best_z: dict[str, Array]
-    best_loss: Float[Array, " start"]
-    failed: Bool[Array, " start"]
+    best_loss: Float[Array, ""]
+    failed: Bool[Array, ""]
 
 
 @record
 class Seen:
     """What a step saw before it moved: nan for a start that had failed before."""
 
-    loss: Float[Array, " start"]
-    slope: Float[Array, " start"]
+    loss: Float[Array, ""]
+    slope: Float[Array, ""]
     """Norm of the gradient in the coordinates of the optimizer."""
 
 
 def first_descent(z: dict[str, Array], optimizer: Any) -> Descent:
-    """Descent before its first step; all values have a first axis of starts."""
-    first = next(iter(z.values()))
-    nowhere = jnp.full(len(first), jnp.inf, first.dtype)
-    with lenient():
-        state = jax.vmap(optimizer.init)(z)
-    return Descent(z, state, z, nowhere, jnp.zeros(len(first), bool))
+    """Descents before their first step; here and in the result the first axis is that of the starts."""
+
+    def one(z: dict[str, Array]) -> Descent:
+        nowhere = jnp.full((), jnp.inf, next(iter(z.values())).dtype)
+        return Descent(z, first_state(optimizer, z), z, nowhere, jnp.zeros((), bool))
+
+    return jax.vmap(one)(z)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,16 +81,11 @@ def descent_step(
 
 
 def _step(run: Descent, f: Objective, optimizer: Any, forward: bool) -> tuple[Descent, Seen]:
-    import optax
-
     value, grad = _value_and_forward_grad(f, run.z) if forward else jax.value_and_grad(f)(run.z)
     slope = jnp.sqrt(sum(jnp.sum(part**2) for part in grad.values()))
     better = ~run.failed & (value < run.best_loss)
     failed = run.failed | ~(jnp.isfinite(value) & jnp.isfinite(slope))
-    updated = optax.with_extra_args_support(optimizer).update
-    with lenient():
-        change, state = updated(grad, run.optimizer, run.z, value=value, grad=grad, value_fn=f)
-        moved = optax.apply_updates(run.z, change)
+    moved, state = step_along(optimizer, grad, run.z, run.optimizer, value=value, grad=grad, value_fn=f)
 
     def choose(flag: Array, new: Any, old: Any) -> Any:
         return jax.tree.map(lambda a, b: jnp.where(flag, a, b), new, old)

@@ -14,6 +14,7 @@ from jaxdyn._record import inlined, labelled, record
 from jaxdyn._types import Array, Float, Int, whole_number
 from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.learning.descent import Descent, descent_step, first_descent, reverse_mode_named
+from jaxdyn.learning.optimizers import required_optimizer
 from jaxdyn.learning.unknowns import Unknowns, n_numbers, placed, starts_of, unknowns_of
 from jaxdyn.system import System, callable_tree
 
@@ -139,8 +140,10 @@ def fit(
     unknowns = unknowns_of(system, over)
     n_steps = whole_number(n_steps, "n_steps")
     values = starts_of(unknowns, whole_number(n_starts, "n_starts"), starts)
+    if not callable(loss):
+        raise TypeError(f"loss must be a function of a system, got {loss!r}")
     loss = callable_tree(loss)
-    optimizer = _checked(optimizer, n_steps)
+    optimizer = _default_optimizer(n_steps) if optimizer is None else required_optimizer(optimizer)
     forward = n_numbers(unknowns) <= FEW if forward is None else bool(forward)
     is_residual = _is_residual(jax.eval_shape(loss, system), system)
     z = jax.vmap(unknowns.coordinates)(values)
@@ -162,16 +165,6 @@ def fit(
     if not warned:
         _warn(growth[int(best)][None])
     return _described(run, unknowns, system, loss, jnp.stack(history), growth, best, is_residual)
-
-
-def _checked(optimizer: Any, n_steps: int) -> Any:
-    import optax
-
-    if optimizer is None:
-        return _default_optimizer(n_steps)
-    if not isinstance(optimizer, optax.GradientTransformation):
-        raise TypeError(f"optimizer must be a transformation of optax, such as optax.adam(0.1), got {optimizer!r}")
-    return optimizer
 
 
 @functools.cache

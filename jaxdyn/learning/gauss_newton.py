@@ -29,8 +29,9 @@ def gauss_newton(damping: float = 1e-2) -> Any:
     """Levenberg-Marquardt iteration as an optimizer of `fit`, for losses that give residuals.
 
     A step minimizes |r + J s|^2 + damping |D s|^2, where D holds the norms of the columns of J. A step that lowers the
-    loss is kept and divides the damping by 4, another is taken back and multiplies it by 8. Near a minimum it doubles
-    the number of digits, or nearly so, where steps along the gradient creep through narrow valleys.
+    loss is kept and divides the damping by 4, another is taken back and multiplies it by 8. No step is longer than 1 in
+    the coordinates of the fit. Near a minimum with small residuals errors shrink faster and faster, by the damping and
+    the residuals, where steps along the gradient creep through narrow valleys.
 
     Parameters
     ----------
@@ -44,8 +45,8 @@ def gauss_newton(damping: float = 1e-2) -> Any:
 
     Raises
     ------
-    TypeError
-        While tracing, if the loss gives one number in place of residuals.
+    TypeError, ValueError
+        If the damping is not positive; while tracing, if the loss gives one number in place of residuals.
 
     References
     ----------

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxdyn._arrays import given_dtype
-from jaxdyn.learning.players import Player, is_transformation
+from jaxdyn.learning.optimizers import is_optimizer
+from jaxdyn.learning.players import Player
 
 __all__ = ["all_params", "players_of"]
 
@@ -66,7 +67,7 @@ def _hashable(name: str, value: Any) -> Any:
 
 def _require_optimizer(player: Player) -> None:
     names = [own for own, _ in (*player.swept, *player.fixed)]
-    if is_transformation(player.optimizer):
+    if is_optimizer(player.optimizer):
         if names:
             raise TypeError(
                 f"a finished optimizer takes no hyper-parameters, got {', '.join(names)}; give its factory instead, "

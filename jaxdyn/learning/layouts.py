@@ -12,7 +12,7 @@ from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 
 from jaxdyn._types import Array
 
-__all__ = ["Layout", "Leaf", "names_of", "path_text"]
+__all__ = ["Layout", "Leaf", "names_of", "path_text", "unique"]
 
 
 @dataclasses.dataclass(frozen=True)

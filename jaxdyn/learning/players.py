@@ -11,10 +11,11 @@ import numpy as np
 from jaxdyn._arrays import is_same_in_all_lanes
 from jaxdyn._types import Array, is_concrete
 from jaxdyn.learning.layouts import Leaf, path_text
+from jaxdyn.learning.optimizers import first_state, is_optimizer, step_along
 from jaxdyn.learning.promotion import lenient
 from jaxdyn.learning.roots import with_finite_roots
 
-__all__ = ["Player", "is_transformation", "require_traceable", "state_leaves"]
+__all__ = ["Player", "require_traceable", "state_leaves"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,30 +32,22 @@ class Player:
 
     def transformation(self, params: Mapping[str, Any]) -> Any:
         """The optax transformation with these parameters of the map."""
-        if is_transformation(self.optimizer):
+        if is_optimizer(self.optimizer):
             return self.optimizer
         with lenient():
             return self.optimizer(**{own: params[name] for own, name in self.swept}, **dict(self.fixed))
 
     def start(self, params: Mapping[str, Any], theta: Any) -> Any:
         """Optimizer state before the first step."""
-        with lenient():
-            return self.transformation(params).init(theta)
+        return first_state(self.transformation(params), theta)
 
     def moved(self, params: Mapping[str, Any], gradient: Any, theta: Any, state: Any) -> tuple[Any, Any]:
         """Parameters and optimizer state after one step along a gradient."""
 
         def step(gradient: Any, theta: Any, state: Any) -> tuple[Any, Any]:
-            with lenient():
-                updates, after = self.transformation(params).update(gradient, state, theta)
-                return jax.tree.map(lambda p, u: jnp.asarray(p + u, p.dtype), theta, updates), after
+            return step_along(self.transformation(params), gradient, theta, state)
 
         return with_finite_roots(step)(gradient, theta, state)
-
-
-def is_transformation(optimizer: Any) -> bool:
-    """Whether it is a finished optax transformation."""
-    return callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
 
 
 def require_traceable(player: Player, params: Mapping[str, Any], theta: Any) -> None:

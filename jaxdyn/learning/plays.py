@@ -1,6 +1,6 @@
 """Ways of play: in which order, and along which gradients, the players of a game move."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 from jax.flatten_util import ravel_pytree
@@ -11,6 +11,7 @@ from jaxdyn.methods.elimination import solver_of
 __all__ = ["Alternating", "ExtraGradient", "Play", "Round", "Simultaneous", "Stackelberg"]
 
 
+@runtime_checkable
 class Round(Protocol):
     """One round of a game at fixed parameters of the map; players go by their places."""
 
@@ -29,6 +30,7 @@ class Round(Protocol):
         ...
 
 
+@runtime_checkable
 class Play(Protocol):
     """One round: what becomes of all parameters and optimizer states."""
 

@@ -17,7 +17,7 @@ from jaxdyn.analysis.newton import distinct, newton_distance, search
 from jaxdyn.analysis.stability import Stability, growing_and_shrinking, stability
 from jaxdyn.errors import Status
 from jaxdyn.integrate import repeat
-from jaxdyn.learning.promotion import lenient
+from jaxdyn.learning.optimizers import first_state, required_optimizer, step_along
 from jaxdyn.system import System
 
 __all__ = ["SlowPoints", "slow_points"]
@@ -145,9 +145,7 @@ def slow_points(
         if not is_concrete(value) or not float(value) > 0:
             raise ValueError(f"{name} must be a positive number, known while tracing, got {value!r}")
     n_steps = whole_number(n_steps, "n_steps")
-    optimizer = _default_optimizer(n_steps) if optimizer is None else optimizer
-    if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
-        raise TypeError(f"optimizer must be an optax GradientTransformation, got {type(optimizer).__name__}")
+    optimizer = _default_optimizer(n_steps) if optimizer is None else required_optimizer(optimizer)
     numbers = {name: jnp.asarray(value, system.dtype) for name, value in limits.items()}
     sizes = whole_number(max_points, "max_points"), min(whole_number(n_directions, "n_directions"), system.dim)
     return _slow_points(system, states, numbers, optimizer, n_steps, sizes)
@@ -217,9 +215,6 @@ def _length(vectors: Array) -> Array:
 
 def _minimum(raw: Callable[[Array], Array], start: Array, optimizer: Any, n_steps: int) -> Array:
     """Where the optimizer comes to from one start."""
-    import optax
-
-    update: Callable[..., tuple[Any, Any]] = optax.with_extra_args_support(optimizer).update
 
     def q(y: Array) -> Array:
         return jnp.sum(raw(y) ** 2) / 2
@@ -227,12 +222,9 @@ def _minimum(raw: Callable[[Array], Array], start: Array, optimizer: Any, n_step
     def step(carry: tuple[Array, Any]) -> tuple[Array, Any]:
         y, state = carry
         value, slope = jax.value_and_grad(q)(y)
-        # The value and the function are for optimizers that search along a line.
-        with lenient():
-            change, state = update(slope, state, y, value=value, grad=slope, value_fn=q)
-        return y + change, state
+        return step_along(optimizer, slope, y, state, value=value, grad=slope, value_fn=q)
 
-    return repeat(step, (start, optimizer.init(start)), n_steps)[0]
+    return repeat(step, (start, first_state(optimizer, start)), n_steps)[0]
 
 
 def _each(function: Callable[[Array], Any], points: Array, found: Array) -> Any:

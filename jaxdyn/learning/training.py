@@ -131,7 +131,7 @@ def training_of(system: System) -> Training:
     return field
 
 
-def unpack(system: Map, x: ArrayLike | None = None, n: ArrayLike = 0) -> tuple[Any, Any]:
+def unpack(system: Map, x: ArrayLike | Sequence[Any] | None = None, n: ArrayLike = 0) -> tuple[Any, Any]:
     """Parameters and optimizer state that a state vector holds.
 
     Parameters
@@ -192,7 +192,7 @@ def pack(system: Map, theta: Any, optimizer_state: Any = None) -> Array:
     return training.layout.packed((thetas, states), system.dtype)
 
 
-def losses(system: Map, x: ArrayLike | None = None) -> Any:
+def losses(system: Map, x: ArrayLike | Sequence[Any] | None = None) -> Any:
     """Loss at a state, by default the start; of a game a dict by player.
 
     Raises TypeError if `system` is no training map, ValueError if `x` does not have one value per state.

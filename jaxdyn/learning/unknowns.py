@@ -14,7 +14,7 @@ from jaxdyn.about import unknown_name
 from jaxdyn.analysis.starts import even_points
 from jaxdyn.system import System, require_system
 
-__all__ = ["Unknowns", "placed", "starts_of", "unknowns_of"]
+__all__ = ["Unknowns", "n_numbers", "placed", "starts_of", "unknowns_of"]
 
 MARGIN = 0.05
 """Part of the bounds, at each end, where no start is put: there the bijection is flat, and gradients are small."""
@@ -72,6 +72,7 @@ def placed(system: System, values: Mapping[str, Array]) -> System:
 
 
 def _is_whole(system: System) -> bool:
+    """Whether `x0` means the whole start, and no parameter or state of that name."""
     return "x0" not in system.params and "x0" not in system.state_names
 
 

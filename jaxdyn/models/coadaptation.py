@@ -76,12 +76,27 @@ def decoder_cost(K: Float[Array, "d n"], W: Float[Array, "n d"], params: Mapping
     learner's own variable: play of both costs with rates gamma_k and gamma_w is `coadaptive_descent`. The notebooks
     leave out the factor 1/2: their rates are half of these. Descent of the sum of both costs by both learners is
     the same game with tau larger by sqrt(2).
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from jaxdyn.models.coadaptation import decoder_cost
+    >>> float(decoder_cost(jnp.array([[1.0, 0.0]]), jnp.array([[0.5], [0.0]]), {"tau": jnp.ones(1), "sigma_k": 0.5}))
+    0.375
     """
     return _reach(K, W.T, params) + params["sigma_k"] * jnp.sum(K * K) / 2
 
 
 def encoder_cost(K: Float[Array, "d n"], W: Float[Array, "n d"], params: Mapping[str, Any]) -> Float[Array, ""]:
-    """Cost of the encoder W alone, [E|y - t|^2 + sigma_w |W|^2] / 2; see `decoder_cost`."""
+    """Cost of the encoder W alone, [E|y - t|^2 + sigma_w |W|^2] / 2; see `decoder_cost`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> from jaxdyn.models.coadaptation import encoder_cost
+    >>> float(encoder_cost(jnp.array([[1.0, 0.0]]), jnp.array([[0.5], [0.0]]), {"tau": jnp.ones(1), "sigma_w": 0.5}))
+    0.1875
+    """
     return _reach(K, W.T, params) + params["sigma_w"] * jnp.sum(W * W) / 2
 
 

@@ -42,6 +42,7 @@ import numpy as np
 
 from jaxdyn._types import Array, ArrayLike, Bool, Float, Int, is_concrete, matmul, whole_number
 from jaxdyn.models._learner_parameters import Params, parameter, refuse_without_rates, unit_rates
+from jaxdyn.models._rate_pairs import rate_pair
 
 __all__ = [
     "active_targets",
@@ -113,6 +114,12 @@ def manifold_dimension(params: Params, n: int, *, active: ArrayLike | Sequence[b
     """Dimension of the manifold of stationary states with these active targets, r of them: r n - r (r + 1)/2.
 
     That of r orthonormal channels; an active and an idle target of equal size add one more, their rotation.
+
+    Examples
+    --------
+    >>> from jaxdyn.models.coadaptation_theory import manifold_dimension
+    >>> int(manifold_dimension({"tau": [1.0, 1.0], "sigma_k": 0.5, "sigma_w": 0.5}, n=8))
+    13
     """
     square, chosen = _square(params), _chosen(params, n, active)
     r = jnp.sum(chosen)
@@ -147,6 +154,13 @@ def descent_multipliers(
     """Multipliers of `coadaptive_descent` at a stationary state (2 d n,), by modulus as `jaxdyn.eigenvalues`.
 
     All are real; those along the manifold, `manifold_dimension` of them, are 1.
+
+    Examples
+    --------
+    >>> from jaxdyn.models.coadaptation_theory import descent_multipliers
+    >>> interface = {"tau": [1.0, 1.0], "sigma_k": 0.5, "sigma_w": 0.5, "gamma_k": 0.25, "gamma_w": 0.5}
+    >>> [round(float(value), 5) for value in descent_multipliers(interface, n=2)]
+    [1.0, 0.75, 0.75, 0.75, 0.5, 0.5, 0.5, 0.25]
     """
     refuse_without_rates(params, "gamma_k", "gamma_w")
     multipliers = 1 - _rates(params, n, active)
@@ -201,7 +215,7 @@ def stability_boundary(params: Params, n: int, n_points: int = 201) -> tuple[Arr
 
 
 def _square(params: Params) -> Array:
-    tau = parameter({"tau": jnp.asarray(params["tau"])} if "tau" in params else params, "tau")
+    tau = parameter(params, "tau")
     if tau.ndim != 1:
         raise ValueError(f"tau must have shape (d,), one size for each direction of the target, got {tau.shape}")
     return tau * tau
@@ -249,27 +263,17 @@ def _all_rates(a: Array, b: Array, q: Array, square: Array, chosen: Array, n: in
     one = jnp.ones_like(square)
     meet = jnp.where(chosen, q, square)
     # The difference of squares is written out: it is exactly 0 along the manifold.
-    free = _pair(a, b, q * one, q * one, meet, (q - meet) * (q + meet))
-    along = _pair(a, b, square, square, square - 2 * q, 4 * q * (square - q))
+    free = rate_pair(a, b, q * one, q * one, meet, (q - meet) * (q + meet))
+    along = rate_pair(a, b, square, square, square - 2 * q, 4 * q * (square - q))
     parts = [jnp.where(chosen[:, None], along, free)[: min(n, d)], *[free] * (n - d)]
     for i, j in itertools.combinations(range(d), 2):
         if i < n:
-            drift = _pair(
-                a, b, square[i], square[j] * length[i] ** 2 + q, square[j], (square[i] - square[j]) * (square[j] + q)
-            )
+            own, difference = square[j] * length[i] ** 2 + q, square[i] - square[j]
+            drift = rate_pair(a, b, square[i], own, square[j], difference * (square[j] + q))
             idle = jnp.where(chosen[i], drift, free[j])  # target j along the channel of i
             both = _both(a, b, q, square[jnp.array([i, j])], length[jnp.array([i, j])])
             parts.append(jnp.where(chosen[j], both, jnp.concatenate([idle, free[i]])) if j < n else idle)
     return jnp.concatenate([part.reshape(-1) for part in parts])
-
-
-def _pair(a: Array, b: Array, x: Array, y: Array, cross: Array, determinant: Array) -> Array:
-    """Eigenvalues (..., 2) of diag(a, b) [[x, cross], [cross, y]], of known determinant, without cancellation."""
-    square = (a * x - b * y) ** 2 + 4 * a * b * cross**2
-    meet = square == 0
-    large = (a * x + b * y + jnp.where(meet, 0, jnp.sqrt(jnp.where(meet, 1, square)))) / 2
-    small = a * b * determinant / jnp.where(large == 0, 1, large)
-    return jnp.stack([large, small], axis=-1)
 
 
 def _both(a: Array, b: Array, q: Array, square: Array, length: Array) -> Array:

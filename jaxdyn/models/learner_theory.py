@@ -22,6 +22,7 @@ import numpy as np
 
 from jaxdyn._types import Array, ArrayLike, Float, is_concrete, whole_number
 from jaxdyn.models._learner_parameters import Params, parameter, refuse_without_rates, unit_rates, value
+from jaxdyn.models._rate_pairs import rate_pair
 
 __all__ = [
     "Reduced",
@@ -267,26 +268,19 @@ def _rate_matrix_eigenvalues(params: Params, point: Point, n: int) -> Array:
     """Eigenvalues of diag(gamma) H in 2 n dimensions: the scalar game's, then those across its direction."""
     n = whole_number(n, "n")
     (gamma_k, gamma_w), square = _rates(params), _square(params)
-    decay_k, decay_w = gamma_k * value(params["sigma_k"]), gamma_w * value(params["sigma_w"])
+    sigma_k, sigma_w = value(params["sigma_k"]), value(params["sigma_w"])
     if point == "origin":
-        large = (decay_k + decay_w + _root((decay_k - decay_w) ** 2 + 4 * gamma_k * gamma_w * square**2)) / 2
-        small = (decay_k * decay_w - gamma_k * gamma_w * square**2) / large
-        return _row(*[large, small] * n)
+        pair = rate_pair(gamma_k, gamma_w, sigma_k, sigma_w, square, sigma_k * sigma_w - square**2)
+        return jnp.concatenate([pair] * n, axis=-1)
     if point == "minimum":
         large, small = _at_minimum(*reduced_parameters(params))
-        across = large * 0 + (decay_k + decay_w)  # nan where there is no minimum
+        across = large * 0 + (gamma_k * sigma_k + gamma_w * sigma_w)  # nan where there is no minimum
         return _row(large, small, *[across, 0 * across] * (n - 1))
     raise ValueError(f"point must be 'minimum' or 'origin', got {point!r}")
 
 
 def _at_minimum(A: Array, B: Array, h: Array) -> tuple[Array, Array]:
-    """Eigenvalues of diag(A, B) [[1, 1 - 2 h], [1 - 2 h, 1]], the larger first, without cancellation."""
+    """Eigenvalues of diag(A, B) [[1, 1 - 2 h], [1 - 2 h, 1]], the larger first."""
     h = _where_minimum(h)
-    large = (A + B + _root((A - B) ** 2 + 4 * A * B * (1 - 2 * h) ** 2)) / 2
-    return large, 4 * A * B * h * (1 - h) / jnp.where(large == 0, 1, large)
-
-
-def _root(square: Array) -> Array:
-    """Square root whose derivative is 0, not nan, where two eigenvalues meet."""
-    meet = square == 0
-    return jnp.where(meet, 0, jnp.sqrt(jnp.where(meet, 1, square)))
+    pair = rate_pair(A, B, 1, 1, 1 - 2 * h, 4 * h * (1 - h))
+    return pair[..., 0], pair[..., 1]

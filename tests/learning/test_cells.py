@@ -61,6 +61,6 @@ def test_a_state_of_two_arrays(x64):
         ((cell, {"W": np.full((2, 2), np.nan), "B": np.ones((2, 1))}, np.zeros(2), [0.0]), ValueError, "not finite"),
     ],
 )
-def test_what_does_not_fit_is_refused(arguments, error, words):
+def test_what_does_not_fit_is_refused(unchecked, arguments, error, words):
     with pytest.raises(error, match=words):
         learning.cell_map(*arguments)

@@ -96,7 +96,7 @@ def test_measured_threshold_in_float32():
     np.testing.assert_allclose(found.curvature, 380, rtol=1e-5)
 
 
-def test_unknown_forms_and_optimizers_are_refused():
+def test_unknown_forms_and_optimizers_are_refused(unchecked):
     with pytest.raises(ValueError, match="heavy ball"):
         stability_threshold(0.1, form="polyak")
     with pytest.raises(TypeError, match="optimizer"):
@@ -214,7 +214,7 @@ def test_courses_of_many_rates_and_one_that_diverges(engine, x64):
     assert data.sharpness.dims == ("learning_rate", "time")
 
 
-def test_courses_that_do_not_fit_are_refused():
+def test_courses_that_do_not_fit_are_refused(unchecked):
     system = mapped(optax.sgd, learning_rate=0.1)
     with pytest.raises(ValueError, match="n_steps=20"):
         jaxdyn.reduce(system, SharpnessCourse(system, 20), n_steps=10)

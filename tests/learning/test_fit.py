@@ -266,7 +266,7 @@ LOSS = beside(0.0, **RUN)
         ({"x": None, "x0": None}, ValueError, "x0 holds the state 'x'"),
     ],
 )
-def test_errors_of_bounds(over, error, message):
+def test_errors_of_bounds(unchecked, over, error, message):
     with pytest.raises(error, match=message):
         fit(decay(), LOSS, over=over, **QUIET)
 
@@ -277,15 +277,15 @@ def test_errors_of_bounds(over, error, message):
         (lambda s: (s.x0, s.x0), TypeError, "one scalar, or one array of residuals, got tuple"),
         (lambda s: jnp.int32(3), TypeError, "loss gave int32"),
         (lambda s: s.x0[:0], ValueError, "no residuals"),
-        (3.0, TypeError, "function"),
+        (3.0, TypeError, "loss must be a function of a system, got 3.0"),
     ],
 )
-def test_errors_of_losses(loss, error, message):
+def test_errors_of_losses(unchecked, loss, error, message):
     with pytest.raises(error, match=message):
         fit(decay(), loss, over={"rate": None}, **QUIET)
 
 
-def test_other_errors():
+def test_other_errors(unchecked):
     def attempt(match, error=ValueError, system=None, **settings):
         with pytest.raises(error, match=match):
             fit(decay() if system is None else system, LOSS, **{"over": {"rate": None}, **QUIET, **settings})
@@ -295,7 +295,8 @@ def test_other_errors():
     attempt("starts must map names", TypeError, starts=[1.0])
     attempt("must have shape", starts={"rate": [[1.0]]})
     attempt("n_steps must be a whole number", n_steps=0)
-    attempt("optimizer must be a transformation of optax", TypeError, optimizer="adam")
+    for no_optimizer in ("adam", optax.adam):
+        attempt("optimizer must be a transformation of optax", TypeError, optimizer=no_optimizer)
     attempt("expected a Flow or a Map", TypeError, system=decay)
     attempt("no gradient reaches", TypeError, system=models.noisy_fitzhugh_nagumo(), over={"seed": None})
     with pytest.raises(TypeError, match="gauss_newton needs a loss that gives residuals"):

@@ -272,7 +272,7 @@ def square(x):
         (lambda: sharpness(square, jnp.ones(3), preconditioner={"a": jnp.ones(3)}), ValueError, "preconditioner"),
     ],
 )
-def test_what_is_refused(call, error, words):
+def test_what_is_refused(unchecked, call, error, words):
     with pytest.raises(error, match=words):
         call()
 

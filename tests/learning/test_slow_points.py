@@ -195,10 +195,11 @@ class TestWhatFails:
             (np.zeros((4, 2)), {"tolerance": 0.0}, ValueError, "tolerance must be a positive number"),
             (np.zeros((4, 2)), {"merge_within": np.nan}, ValueError, "merge_within must be a positive number"),
             (np.zeros((4, 2)), {"reach": -1.0}, ValueError, "reach must be a positive number"),
-            (np.zeros((4, 2)), {"optimizer": "adam"}, TypeError, "optax GradientTransformation, got str"),
+            (np.zeros((4, 2)), {"optimizer": "adam"}, TypeError, "optimizer must be a transformation of optax"),
+            (np.zeros((4, 2)), {"optimizer": optax.adam}, TypeError, "optimizer must be a transformation of optax"),
         ],
     )
-    def test_what_does_not_fit_is_refused(self, starts, options, error, words):
+    def test_what_does_not_fit_is_refused(self, unchecked, starts, options, error, words):
         with pytest.raises(error, match=words):
             learning.slow_points(bistable(2), starts, **options)
 
