@@ -1,5 +1,6 @@
 """How a training map is built: arrays, names, start, and what is checked of the optimizers."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from jaxdyn.learning.layouts import Layout, Leaf, names_of, path_text, unique
 from jaxdyn.learning.players import Player, require_traceable, state_leaves
 from jaxdyn.learning.plays import Play, Simultaneous
 from jaxdyn.learning.training import Losses, Training
-from jaxdyn.system import Map, iterated_map
+from jaxdyn.system import Map, callable_tree, iterated_map
 
 __all__ = ["arrays_of", "training_map"]
 
@@ -39,11 +40,16 @@ def training_map(
     layout = Layout(jax.tree.structure(whole), sum(others, own))
     if at_step is not None:
         at_step = whole_number(at_step, "at_step", least=0)
+        if at_step >= 2**31:
+            raise ValueError(f"at_step must fit 32 bits, as the time of a map does, got {at_step}; give 10**6")
     play = Simultaneous() if play is None else play
     if isinstance(play, type) or not callable(play):
         raise TypeError(f"play must be a way of play such as Simultaneous() or Alternating(), got {play!r}")
-    field = Training(losses, play, tuple(players), layout, at_step)
+    field = Training(losses, callable_tree(play), tuple(players), layout, at_step)
     names = names_of(_stems(losses, whole), layout.leaves)
+    doubled = [name for name, count in Counter(names).items() if count > 1]
+    if doubled:
+        raise ValueError(f"two states would have the name {', '.join(doubled)}; rename an entry of params")
     return iterated_map(field, params, layout.packed(whole, dtype), state_names=names, about=about, dtype=dtype)
 
 
@@ -52,7 +58,7 @@ def arrays_of(thetas: Sequence[Any], names: Sequence[str]) -> tuple[list[Any], A
     found: set[Any] = set()
     for name, theta in zip(names, thetas, strict=True):
         leaves = jax.tree.leaves(theta)
-        if not leaves:
+        if not sum(np.size(leaf) for leaf in leaves):
             raise ValueError(f"params of {name!r} hold no array; give a number, an array or a tree of them")
         for leaf in leaves:
             if hasattr(leaf, "dtype"):

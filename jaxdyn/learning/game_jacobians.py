@@ -13,6 +13,7 @@ from jaxdyn._types import Array, Bool, Complex, Float, Int
 from jaxdyn.analysis.local import matrix_eigenvalues
 from jaxdyn.analysis.stability import stability
 from jaxdyn.learning.building import arrays_of
+from jaxdyn.learning.roots import with_finite_roots
 from jaxdyn.learning.training import losses_of, training_of
 from jaxdyn.system import Map
 
@@ -163,4 +164,5 @@ def _least(matrix: Array) -> Array:
 
 
 def _size(matrix: Array) -> Array:
-    return jnp.sqrt(jnp.sum(matrix * matrix))
+    """Frobenius norm, with slope 0 where the whole matrix is 0, as one part is in a Hamiltonian or potential game."""
+    return with_finite_roots(lambda m: jnp.sqrt(jnp.sum(m * m)))(matrix)

@@ -80,7 +80,7 @@ def game_map(
     ['1.1180', '1.1180']
     """
     if not isinstance(params, Mapping) or not params:
-        raise TypeError(f"params must be a dict of the players' starts by name, got {type(params).__name__}")
+        raise TypeError(f"params must be a dict of one player's start or more by name, got {params!r}")
     names = list(params)
     for name in names:
         if not (isinstance(name, str) and name.isidentifier()):

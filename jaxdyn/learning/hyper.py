@@ -1,5 +1,7 @@
 """Hyper-parameters: which become parameters of the map, under which names."""
 
+import functools
+import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,19 +23,23 @@ def players_of(
     swept: dict[str, list[tuple[str, str]]] = {name: [] for name in names}
     fixed: dict[str, list[tuple[str, Any]]] = {name: [] for name in names}
     values: dict[str, Any] = {}
-    for own, given in dict(hyper or {}).items():
-        is_by_player = isinstance(given, Mapping) and set(given) <= set(names)
+    _require_names(hyper, "hyper")
+    for own, given in (hyper or {}).items():
+        is_by_player = _is_by_player(own, given, names)
         pairs = given if is_by_player else dict.fromkeys(names, given)
         for name, value in pairs.items():
             if _is_number(value):
                 label = f"{name}_{own}" if is_by_player else own
+                if is_by_player and label in values:
+                    raise ValueError(f"two hyper-parameters have the name {label!r}; rename players or arguments")
                 swept[name].append((own, label))
                 values[label] = value
             else:
                 fixed[name].append((own, _hashable(own, value)))
     players = []
     for name, optimizer in zip(names, optimizers, strict=True):
-        player = Player(name, optimizer, tuple(swept[name]), tuple(fixed[name]))
+        is_changeable = any(map(_is_changeable, (optimizer, *(value for _, value in fixed[name]))))
+        player = Player(name, optimizer, tuple(swept[name]), tuple(fixed[name]), object() if is_changeable else None)
         _require_optimizer(player)
         players.append(player)
     return players, values
@@ -41,10 +47,36 @@ def players_of(
 
 def all_params(hyper: Mapping[str, Any], loss_params: Mapping[str, Any] | None) -> dict[str, Any]:
     """All parameters of the map."""
+    _require_names(loss_params, "loss_params")
     both = [name for name in loss_params or {} if name in hyper]
     if both:
         raise ValueError(f"{', '.join(both)} are in hyper and in loss_params; rename those of the loss")
     return {**hyper, **(loss_params or {})}
+
+
+def _require_names(given: Any, what: str) -> None:
+    if given is not None and not (isinstance(given, Mapping) and all(isinstance(name, str) for name in given)):
+        raise TypeError(f"{what} must be a dict of values by name, such as {{'learning_rate': 0.1}}, got {given!r}")
+
+
+def _is_by_player(own: str, given: Any, names: Sequence[str]) -> bool:
+    """Whether it is a mapping by player; one that names others too is an error."""
+    if not isinstance(given, Mapping) or not set(given) & set(names):
+        return False
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise ValueError(f"hyper-parameter {own!r} has values for {unknown}, players are {', '.join(names)}")
+    return True
+
+
+def _is_changeable(part: Any) -> bool:
+    """Whether it decides what is computed and equals itself also when changed: a method or an object of one's own."""
+    if isinstance(part, functools.partial):
+        return any(map(_is_changeable, (part.func, *part.args, *part.keywords.values())))
+    if isinstance(part, type):
+        return False
+    is_object = isinstance(part, types.MethodType) or isinstance(type(part).__call__, types.FunctionType)
+    return is_object or (is_optimizer(part) and not isinstance(part, tuple))
 
 
 def _is_number(value: Any) -> bool:

@@ -12,7 +12,7 @@ from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 
 from jaxdyn._types import Array
 
-__all__ = ["Layout", "Leaf", "names_of", "path_text", "unique"]
+__all__ = ["Layout", "Leaf", "form", "names_of", "path_text", "unique"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +62,11 @@ class Layout:
             else:
                 arrays.append(leaf.at_time(n))
         return jax.tree.unflatten(self.tree, arrays)
+
+
+def form(tree: Any) -> Any:
+    """Structure of a tree and shapes of its arrays."""
+    return jax.tree.map(jnp.shape, tree)
 
 
 def path_text(path: Sequence[Any], *, whole: bool = False) -> str:

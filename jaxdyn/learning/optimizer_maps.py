@@ -61,7 +61,7 @@ def optimizer_map(
         are not floating arrays of one dtype.
     ValueError
         If the loss is no real number, two parameters have one name, or the optimizer state holds integers that do not
-        count steps (MultiSteps, apply_if_finite), or random keys.
+        count steps or depend on gradients (MultiSteps, apply_if_finite, zero_nans), or random keys.
 
     Notes
     -----

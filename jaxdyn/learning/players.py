@@ -1,7 +1,8 @@
 """Players: who descends which loss by which optimizer, with what numbers for its hyper-parameters."""
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 
 from jaxdyn._arrays import is_same_in_all_lanes
 from jaxdyn._types import Array, is_concrete
-from jaxdyn.learning.layouts import Leaf, path_text
+from jaxdyn.learning.layouts import Leaf, form, path_text
 from jaxdyn.learning.optimizers import first_state, is_optimizer, step_along
 from jaxdyn.learning.promotion import lenient
 from jaxdyn.learning.roots import with_finite_roots
@@ -29,6 +30,8 @@ class Player:
     """Hyper-parameters that are parameters of the map: their names for the factory, and for the map."""
     fixed: tuple[tuple[str, Any], ...] = ()
     """Other arguments of the factory."""
+    identity: Any = None
+    """Something new where a method or an object decides what is computed: it equals itself also when changed."""
 
     def transformation(self, params: Mapping[str, Any]) -> Any:
         """The optax transformation with these parameters of the map."""
@@ -39,15 +42,38 @@ class Player:
 
     def start(self, params: Mapping[str, Any], theta: Any) -> Any:
         """Optimizer state before the first step."""
-        return first_state(self.transformation(params), theta)
+        with self._explained("cannot begin"):
+            return first_state(self.transformation(params), theta)
 
     def moved(self, params: Mapping[str, Any], gradient: Any, theta: Any, state: Any) -> tuple[Any, Any]:
         """Parameters and optimizer state after one step along a gradient."""
 
         def step(gradient: Any, theta: Any, state: Any) -> tuple[Any, Any]:
-            return step_along(self.transformation(params), gradient, theta, state)
+            with self._explained("cannot step along a gradient"):
+                return step_along(self.transformation(params), gradient, theta, state)
 
-        return with_finite_roots(step)(gradient, theta, state)
+        moved, after = with_finite_roots(step)(gradient, theta, state)
+        if form(moved) != form(theta) or form(after) != form(state):
+            raise ValueError(
+                f"optimizer of {self.name!r}: after a step, parameters and state must be trees like those before, got "
+                f"{form((moved, after))}, expected {form((theta, state))}"
+            )
+        return moved, after
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Say of errors within the optimizer whose they are, and what may be the matter."""
+        try:
+            yield
+        except jax.errors.JAXTypeError:
+            raise
+        except (TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
+            kind = ValueError if isinstance(error, ValueError) else TypeError
+            raise kind(
+                f"optimizer of {self.name!r} {what}: {error}; hyper-parameters must fit it and the parameters, and it "
+                "must do with gradient, state and parameters: line searches, lbfgs, polyak_sgd and others that see the "
+                "loss do not fit"
+            ) from error
 
 
 def require_traceable(player: Player, params: Mapping[str, Any], theta: Any) -> None:
@@ -120,11 +146,31 @@ def state_leaves(player: Player, params: Mapping[str, Any], theta: Any) -> tuple
             for i, ahead in zip(timed, results, strict=True):
                 if ahead != leaves[i].at_time(jnp.int32(n + 1)):
                     _refuse(player, texts[i], f"is {start[i]} at the start and {ahead} after step {n}")
+        for i in timed:
+            if not _is_of_time(player, concrete, (gradient, place), jax.tree.unflatten(tree, start), i):
+                _refuse(player, texts[i], "depends on gradients, parameters or averages")
     return tuple(leaves)
 
 
 _TIMES = (0, 1, 2, 3, 10**6, 10**6 + 1)
 """Steps at which counters are watched; those far on show what begins anew after some hundreds."""
+
+
+def _is_of_time(player: Player, params: Mapping[str, Any], others: Any, state: Any, i: int) -> bool:
+    """Whether one counter or flag after a step does not depend on anything that a map may change."""
+    leaves, tree = jax.tree.flatten(state)
+    floats = [j for j, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+    def after(params: Any, others: Any, given: list[Array]) -> Array:
+        known = list(leaves)
+        for j, value in zip(floats, given, strict=True):
+            known[j] = value
+        gradient, theta = others
+        return jax.tree.leaves(player.moved(params, gradient, theta, jax.tree.unflatten(tree, known))[1])[i]
+
+    changing = {name: params[name] for _, name in player.swept}
+    lanes = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), (changing, others, [leaves[j] for j in floats]))
+    return is_same_in_all_lanes(after, *lanes)
 
 
 def _stand_in(value: Any) -> Any:
@@ -149,5 +195,5 @@ def _refuse(player: Player, path: str, what: str) -> NoReturn:
     raise ValueError(
         f"optimizer of {player.name!r}: its state {path!r} {what}; a map holds floating arrays no wider than the "
         "parameters, beside counters that rise by 1 a step and flags of the first step; use an optimizer without it "
-        "(not apply_if_finite, MultiSteps, apply_every or one that draws random numbers)"
+        "(not apply_if_finite, zero_nans, MultiSteps, apply_every or one that draws random numbers)"
     )

@@ -1,14 +1,16 @@
 """Training as the field of a map: parameters and optimizer states of one or more learners are the state."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxdyn._arrays import given_dtype
 from jaxdyn._record import record, static
 from jaxdyn._types import Array, ArrayLike
-from jaxdyn.learning.layouts import Layout
+from jaxdyn.learning.layouts import Layout, form
 from jaxdyn.learning.players import Player
 from jaxdyn.learning.plays import Play
 from jaxdyn.system import Map, System, callable_tree
@@ -40,6 +42,8 @@ class Losses:
         """Loss of one player."""
         everyone = self.by_name(thetas)
         value = self.losses[i](everyone, params) if self.takes_params else self.losses[i](everyone)
+        if type(value) not in (int, float) and not hasattr(value, "dtype"):
+            raise TypeError(f"a loss must be one real number, got {type(value).__name__} of {self.names[i]!r}")
         if jnp.shape(value) != () or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
             raise ValueError(
                 f"a loss must be one real number, got shape {jnp.shape(value)} and dtype {jnp.result_type(value)} of "
@@ -72,7 +76,13 @@ class Training:
 
     def __call__(self, n: Any, x: Array, params: dict[str, Any]) -> Array:
         """State after the round."""
-        after = self.play(_Round(self, params), *self.unpacked(x, n))
+        before = self.unpacked(x, n)
+        after = self.play(_Round(self, params), *before)
+        if form(after) != form(before):
+            raise ValueError(
+                f"a play must return (thetas, states), tuples with trees like those it is given, {form(before)}, got "
+                f"{form(after)}"
+            )
         return self.layout.packed(after, x.dtype)
 
     def unpacked(self, x: Array, n: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -117,7 +127,22 @@ def made_losses(each: Sequence[Any], names: Sequence[str], *, takes_params: bool
         if not callable(loss):
             arguments = "(theta, params)" if takes_params else "(theta)"
             raise TypeError(f"a loss must be a function {arguments} -> number, got {loss!r}")
+        _require_arguments(loss, 1 + takes_params)
     return Losses(tuple(callable_tree(loss) for loss in each), tuple(names), is_game, takes_params)
+
+
+def _require_arguments(loss: Callable[..., Any], count: int) -> None:
+    try:
+        inspect.signature(loss).bind(*range(count))
+    except TypeError as error:
+        asked = (
+            "loss(theta, params), as loss_params are given"
+            if count == 2
+            else "loss(theta), as no loss_params are given"
+        )
+        raise TypeError(f"a loss is called as {asked}: {error}") from error
+    except ValueError:  # builtins may not tell
+        pass
 
 
 def training_of(system: System) -> Training:
@@ -163,6 +188,8 @@ def unpack(system: Map, x: ArrayLike | Sequence[Any] | None = None, n: ArrayLike
     {'a': Array(0.5, dtype=float32)}
     """
     training = training_of(system)
+    if given_dtype(n).kind not in "iu":
+        raise TypeError(f"n must be a whole number of steps, got {n!r}")
     thetas, states = training.unpacked(_state(system, x), n)
     return training.losses.by_name(thetas), training.losses.by_name(states)
 
@@ -211,7 +238,7 @@ def losses(system: Map, x: ArrayLike | Sequence[Any] | None = None) -> Any:
 
 
 def _state(system: Map, x: Any) -> Array:
-    state = system.x0 if x is None else jnp.asarray(x, system.dtype)
+    state = system.x0 if x is None else _real(x, system.dtype, "x")
     if state.shape != system.x0.shape:
         raise ValueError(
             f"x must have shape {system.x0.shape}, one value per state, got {state.shape}; "
@@ -228,6 +255,13 @@ def _like(given: Any, known: Any, what: str) -> Any:
     def leaf(new: Any, old: Array) -> Array:
         if jnp.shape(new) != old.shape:
             raise ValueError(f"{what} has a leaf of shape {old.shape}, got {jnp.shape(new)}")
-        return jnp.asarray(new, old.dtype)
+        return _real(new, old.dtype, what)
 
     return jax.tree.map(leaf, given, known)
+
+
+def _real(value: Any, dtype: Any, what: str) -> Array:
+    given = given_dtype(value)
+    if given.kind not in "fiub":
+        raise TypeError(f"{what} must hold real numbers, got {given}")
+    return jnp.asarray(value, dtype)

@@ -231,6 +231,9 @@ def _chosen(params: Params, n: int, active: ArrayLike | Sequence[bool] | None) -
     square, n = _square(params), whole_number(n, "n")
     if np.shape(active) != square.shape:
         raise ValueError(f"active must have shape {square.shape}, true or false of each target, got {np.shape(active)}")
+    given = np.asarray(active) if is_concrete(active) else jnp.asarray(active)
+    if given.dtype.kind not in "biu":
+        raise TypeError(f"active must be true or false of each target, got {active!r}")
     if is_concrete(active) and np.sum(np.asarray(active, bool)) > n:
         raise ValueError(f"{n} channels have room for {n} orthogonal targets, got active={active!r}")
     return jnp.asarray(active, bool)

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxdyn._types import Array, ArrayLike
+from jaxdyn.models._learner_parameters import value
 from jaxdyn.models.learners import two_learner_error
 
 __all__ = ["Game", "bilinear", "dirac_gan", "quadratic", "two_learners"]
@@ -54,7 +55,7 @@ def quadratic(matrix: ArrayLike | Sequence[Any], start: Mapping[str, float]) -> 
     >>> [float(loss(game.start, game.params)) for loss in game.losses.values()]
     [2.5, -1.75]
     """
-    names, matrix = tuple(start), jnp.asarray(matrix)
+    names, matrix = tuple(start), value(matrix)
     if matrix.shape != (len(names), len(names)):
         raise ValueError(f"matrix must be ({len(names)}, {len(names)}) for players {names}, got {matrix.shape}")
     return Game({name: _quadratic_loss(names, i) for i, name in enumerate(names)}, dict(start), {"matrix": matrix})
@@ -90,7 +91,10 @@ def bilinear(strength: ArrayLike = 1.0) -> Game:
 
 
 def _product(thetas: dict[str, Array], params: Mapping[str, Any]) -> Array:
-    return params["strength"] * jnp.sum(thetas["x"] * thetas["y"])
+    x, y = thetas["x"], thetas["y"]
+    if jnp.shape(x) != jnp.shape(y):
+        raise ValueError(f"x and y must have one shape, got {jnp.shape(x)} and {jnp.shape(y)}")
+    return params["strength"] * jnp.sum(x * y)
 
 
 def _minus_product(thetas: dict[str, Array], params: Mapping[str, Any]) -> Array:
@@ -147,4 +151,6 @@ def two_learners(tau: ArrayLike = 1.0, sigma_k: ArrayLike = 0.5, sigma_w: ArrayL
 
 def _shared_error(thetas: dict[str, Array], params: Mapping[str, Any]) -> Array:
     both = [jnp.atleast_1d(thetas[name]) for name in ("k", "w")]
+    if both[0].shape != both[1].shape or both[0].ndim > 1:
+        raise ValueError(f"k and w must be numbers or vectors of one length, got {both[0].shape} and {both[1].shape}")
     return two_learner_error(jnp.concatenate(both), params)
