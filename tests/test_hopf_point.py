@@ -110,6 +110,28 @@ def test_without_a_hopf_point_it_says_so(x64):
     assert jaxdyn.hopf_point(lost, "r").status == Status.NON_FINITE
 
 
+def test_a_pair_that_hardly_crosses_says_how_little_is_known(x64):
+    """Growth mu^2: Newton's steps end where rounding, eps, hides it, at mu near sqrt(eps)."""
+    touching = jaxdyn.flow(
+        lambda t, x, p: (p["mu"] ** 2 * x[0] - x[1], x[0] + p["mu"] ** 2 * x[1]), {"mu": 0.1}, [0, 0]
+    )
+    found = jaxdyn.hopf_point(touching, "mu")
+    assert abs(found.value) < found.error < 1e-6
+    still = jaxdyn.flow(lambda t, x, p: (-x[1], x[0] + 0 * p["mu"]), {"mu": 0.1}, [0.1, 0.1])
+    assert jaxdyn.hopf_point(still, "mu").status == Status.NOT_CONVERGED
+    moved = jaxdyn.flow(lambda t, x, p: (-(x[1] - p["mu"]), x[0] - p["mu"]), {"mu": 0.1}, [0.1, 0.3])
+    assert jaxdyn.hopf_point(moved, "mu").status == Status.NOT_CONVERGED
+
+
+def test_neutral_saddles_do_not_count(x64):
+    """Eigenvalues 1 + mu and -1: their sum vanishes at mu = 0, and they are real."""
+    saddle = jaxdyn.flow(lambda t, x, p: ((1 + p["mu"]) * x[0], -x[1]), {"mu": 0.1}, [0.1, 0.1])
+    assert jaxdyn.hopf_point(saddle, "mu").status == Status.NOT_CONVERGED
+    # Eigenvalues (mu +- sqrt(mu^2 + 4)) / 2.
+    turned = jaxdyn.flow(lambda t, x, p: (x[1], x[0] + p["mu"] * x[1]), {"mu": 0.1}, [0.1, 0.1])
+    assert jaxdyn.hopf_point(turned, "mu").status == Status.NOT_CONVERGED
+
+
 @pytest.mark.slow
 def test_sweep_and_jit_agree(x64):
     taus = np.linspace(9.0, 16.0, 5)
@@ -132,3 +154,6 @@ def test_errors():
         jaxdyn.hopf_point(jaxdyn.flow(lambda t, x, p: -p["k"] * x, {"k": 1.0}, [1.0]), "k")
     with pytest.raises(ValueError, match="shape"):
         jaxdyn.hopf_point(neuron, "I", start=[1.0])
+    for tolerance in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="tolerance must be a number between 0 and 1"):
+            jaxdyn.hopf_point(neuron, "I", tolerance=tolerance)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxdyn._record import labelled, record
-from jaxdyn._types import Array, ArrayLike, Float, Int
+from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete
 from jaxdyn.about import unknown_name
 from jaxdyn.analysis.local import jacobian, matrix_eigenvalues
 from jaxdyn.analysis.newton import newton_step, search
@@ -30,10 +30,10 @@ class HopfPoint:
     crossing_speed: Float[Array, ""] = labelled(words="change of the growth rate with the parameter")
     """Derivative of the pair's real part (maps: of the logarithm of its modulus) along the fixed points."""
     error: Float[Array, ""] = labelled(words="error of the parameter value")
-    """Size of Newton's last step: what is left is rounding."""
+    """Newton's last step, and what rounding of the pair's growth makes of the value: much where it hardly crosses."""
     status: Int[Array, ""] = labelled()
     """NON_FINITE if the iteration left the finite numbers; NOT_CONVERGED if it did not settle, or on a pair without
-    frequency, where fixed points meet."""
+    frequency, where fixed points meet, or on one whose growth does not depend on the parameter."""
 
 
 def hopf_point(
@@ -67,7 +67,8 @@ def hopf_point(
     Raises
     ------
     TypeError, ValueError
-        While tracing: an unknown parameter, one that is an array, a flow of one state, a start of another shape.
+        While tracing: an unknown parameter, one that is an array, a flow of one state, a start of another shape,
+        or a tolerance out of bounds.
 
     Notes
     -----
@@ -98,7 +99,10 @@ def hopf_point(
         raise ValueError(f"parameter {parameter!r} must be one real number, it has shape {value.shape}")
     if system.dim < 2 and not system.discrete:
         raise ValueError(f"{system.about.name} has one state; a pair of eigenvalues of a flow needs two")
-    tolerance = float(jnp.finfo(system.dtype).eps) ** 0.75 if tolerance is None else tolerance
+    if tolerance is None:
+        tolerance = float(jnp.finfo(system.dtype).eps ** 0.75)
+    if is_concrete(tolerance) and not 0 < float(tolerance) < 1:
+        raise ValueError(f"tolerance must be a number between 0 and 1, got {tolerance!r}")
     near = system if start is None else system.with_state(start)
     return _hopf_point(near, parameter, jnp.asarray(tolerance, system.dtype))
 
@@ -126,12 +130,13 @@ def _hopf_point(system: System, parameter: str, tolerance: Array) -> HopfPoint:
     step = newton_step(lambda z: residual(z, system), y)
     # One more step of Newton's method: the last digits, and the derivative of an implicit equation.
     u = units * (y + step)
-    error = lax.stop_gradient(jnp.abs(step))
-    settled = (jnp.max(error) <= tolerance) & (u[-2] > jnp.sqrt(jnp.finfo(u.dtype).eps) * least)
+    speed = _crossing_speed(system, parameter, u, v0)
+    left = lax.stop_gradient(jnp.abs(step))
+    rounding = jnp.finfo(u.dtype).eps * lax.stop_gradient(jnp.abs(u[-2] / speed)) / units[-1]
+    settled = (jnp.max(left) <= tolerance) & (u[-2] > jnp.sqrt(jnp.finfo(u.dtype).eps) * least) & (rounding < 1)
     code = jnp.where(settled, int(Status.OK), int(Status.NOT_CONVERGED))
     status = jnp.where(jnp.all(jnp.isfinite(u)), code, int(Status.NON_FINITE)).astype(jnp.int8)
-    speed = _crossing_speed(system, parameter, u, v0)
-    return HopfPoint(u[-1], u[:n], u[-2], speed, error[-1] * units[-1], status)
+    return HopfPoint(u[-1], u[:n], u[-2], speed, (left[-1] + rounding) * units[-1], status)
 
 
 def _or_one(size: Array) -> Array:

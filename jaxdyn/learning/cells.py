@@ -1,9 +1,11 @@
 """Cells of recurrent networks, as other libraries train them, become maps."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxdyn._record import record, static
@@ -96,7 +98,11 @@ class _Cell:
 
     def __call__(self, n: Any, x: Array, params: dict[str, Any]) -> Array:
         weights = jax.tree.unflatten(self.weights, [params[name] for name in self.names])
-        following = self.cell(self.whole(x), params["input"], weights)
+        state = self.whole(x)
+        following = self.cell(state, params["input"], weights)
         if jax.tree.structure(following) != self.state:
             raise TypeError(f"the cell must return a state like its start, {self.state}, got {following!r}")
+        shapes, got = ([np.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (state, following))
+        if sum(map(math.prod, got)) == len(x) and got != shapes:  # another number of states is for the map to name
+            raise ValueError(f"the cell must return arrays of the shapes of its start, {shapes}, got {got}")
         return ravel_pytree(following)[0]

@@ -16,7 +16,10 @@ from jaxdyn.learning.optimizers import first_state, step_along
 from jaxdyn.learning.unknowns import Unknowns, placed
 from jaxdyn.system import System
 
-__all__ = ["Descent", "Objective", "Seen", "descent_step", "first_descent", "reverse_mode_named"]
+__all__ = ["Descent", "Objective", "Seen", "descent_step", "first_descent", "losses_beside", "reverse_mode_named"]
+
+BESIDE = 0.1
+"""A step, in the coordinates of a fit, that is small and after which a loss is no longer that of the place before."""
 
 
 @record
@@ -81,9 +84,8 @@ def descent_step(
 
 
 def _step(run: Descent, f: Objective, optimizer: Any, forward: bool) -> tuple[Descent, Seen]:
-    value, grad = _value_and_forward_grad(f, run.z) if forward else jax.value_and_grad(f)(run.z)
-    slope = jnp.sqrt(sum(jnp.sum(part**2) for part in grad.values()))
-    better = ~run.failed & (value < run.best_loss)
+    value, grad, slope = _loss_and_slope(f, run.z, forward)
+    better = ~run.failed & jnp.isfinite(value) & (value < run.best_loss)
     failed = run.failed | ~(jnp.isfinite(value) & jnp.isfinite(slope))
     moved, state = step_along(optimizer, grad, run.z, run.optimizer, value=value, grad=grad, value_fn=f)
 
@@ -99,6 +101,26 @@ def _step(run: Descent, f: Objective, optimizer: Any, forward: bool) -> tuple[De
     )
     seen = Seen(jnp.where(run.failed, jnp.nan, value), jnp.where(run.failed, jnp.nan, slope))
     return new, seen
+
+
+@functools.partial(jax.jit, static_argnames="forward")
+def losses_beside(
+    z: dict[str, Array], unknowns: Unknowns, system: System, loss: Callable[[System], Array], forward: bool
+) -> Float[Array, " start"]:
+    """Losses at a distance of `BESIDE` from all starts, up the gradient."""
+    f = Objective(unknowns, system, loss)
+
+    def one(z: dict[str, Array]) -> Array:
+        _, grad, slope = _loss_and_slope(f, z, forward)
+        return f({name: z[name] + BESIDE * part / slope for name, part in grad.items()})
+
+    return jax.vmap(one)(z)
+
+
+def _loss_and_slope(f: Objective, z: dict[str, Array], forward: bool) -> tuple[Array, dict[str, Array], Array]:
+    """Loss, its gradient and the length of that."""
+    value, grad = _value_and_forward_grad(f, z) if forward else jax.value_and_grad(f)(z)
+    return value, grad, jnp.sqrt(sum(jnp.sum(part**2) for part in grad.values()))
 
 
 def _value_and_forward_grad(f: Callable[[Any], Array], z: dict[str, Array]) -> tuple[Array, dict[str, Array]]:

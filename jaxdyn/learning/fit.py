@@ -11,9 +11,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxdyn._record import inlined, labelled, record
-from jaxdyn._types import Array, Float, Int, whole_number
+from jaxdyn._types import Array, Float, Int, is_concrete, whole_number
 from jaxdyn.errors import JaxdynWarning, Status
-from jaxdyn.learning.descent import Descent, descent_step, first_descent, reverse_mode_named
+from jaxdyn.learning.descent import Descent, descent_step, first_descent, losses_beside, reverse_mode_named
 from jaxdyn.learning.optimizers import required_optimizer
 from jaxdyn.learning.unknowns import Unknowns, n_numbers, placed, starts_of, unknowns_of
 from jaxdyn.system import System, callable_tree
@@ -105,8 +105,8 @@ def fit(
     Raises
     ------
     TypeError, ValueError
-        For unknown names, impossible bounds, starts outside them, a loss of another dtype than the system's, or
-        reverse mode through a method that chooses its steps.
+        For unknown names, impossible bounds, starts outside them, a loss of another dtype than the system's,
+        reverse mode through a method that chooses its steps, or a call within a transformation of JAX.
 
     Warns
     -----
@@ -137,6 +137,8 @@ def fit(
     >>> round(float(found.system.params["r"]), 2)
     3.2
     """
+    if not is_concrete(system, loss, starts):
+        raise TypeError("fit runs on the host, got values that are being traced; call it outside jit, vmap and sweep")
     unknowns = unknowns_of(system, over)
     n_steps = whole_number(n_steps, "n_steps")
     values = starts_of(unknowns, whole_number(n_starts, "n_starts"), starts)
@@ -149,18 +151,19 @@ def fit(
     z = jax.vmap(unknowns.coordinates)(values)
     run = first_descent(z, optimizer)
     history, slopes, warned = [], [], False
+    beside = functools.cache(lambda: losses_beside(z, unknowns, system, loss, forward))
     with reverse_mode_named(), _bar(n_steps, progress) as bar:
         for k in range(n_steps + 1):
             run, seen = descent_step(run, unknowns, system, loss, optimizer, forward)
             history.append(seen.loss)
             slopes.append(seen.slope)
             if k == 0:
-                warned = _warn(_growth(history, slopes))
+                warned = _warn(_growth(history, slopes, beside))
             if k < n_steps:
                 bar.update(1)
             if k % 10 == 0 and not bar.disable:
                 bar.set_postfix(loss=f"{float(jnp.min(run.best_loss)):.3g}", refresh=False)
-    growth = _growth(history, slopes)
+    growth = _growth(history, slopes, beside)
     best = jnp.argmin(jnp.where(run.failed & ~jnp.all(run.failed), jnp.inf, run.best_loss)).astype(jnp.int32)
     if not warned:
         _warn(growth[int(best)][None])
@@ -194,16 +197,24 @@ def _bar(n_steps: int, progress: bool) -> Any:
     return tqdm(total=n_steps, unit="step", disable=None if progress else True)  # None: unless it is no terminal
 
 
-def _growth(history: list[Array], slopes: list[Array]) -> np.ndarray:
-    """Median gradient of each start over the largest loss; infinite where gradients overflowed."""
+def _growth(history: list[Array], slopes: list[Array], beside: Callable[[], Array]) -> np.ndarray:
+    """Median gradient of each start over the largest loss; infinite where gradients overflowed.
+
+    Next to a minimum of 0 gradients are large beside the loss without any chaos: where they seem to have grown, losses
+    a step away from the first places count as well.
+    """
     losses, slope = np.asarray(jnp.stack(history)), np.asarray(jnp.stack(slopes))
     known = np.isfinite(losses)
     scale = np.max(np.abs(losses), initial=0, where=known)
     if scale == 0:
         return np.zeros_like(slope[0])
-    slope = np.where(known, np.where(np.isfinite(slope), slope, np.inf), np.nan) / scale
+    slope = np.where(known, np.where(np.isfinite(slope), slope, np.inf), np.nan)
     seen = known.any(axis=0)
-    return np.where(seen, np.nanmedian(np.where(seen, slope, 0), axis=0), np.nan).astype(losses.dtype)
+    middle = np.where(seen, np.nanmedian(np.where(seen, slope, 0), axis=0), np.nan)
+    if np.any(middle > GROWTH_LIMIT * scale):
+        away = np.abs(np.asarray(beside()))
+        scale = max(scale, np.median(away[np.isfinite(away)]) if np.isfinite(away).any() else 0)
+    return (middle / scale).astype(losses.dtype)
 
 
 def _warn(growth: np.ndarray) -> bool:
@@ -266,7 +277,7 @@ def _std_errors(values: dict[str, Array], system: System, loss: Any) -> dict[str
     norms = np.linalg.norm(slopes, axis=0)
     size = np.where(norms > 0, norms, 1)
     _, s, turned = np.linalg.svd(slopes / size, full_matrices=False)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # without residuals and slopes nothing is known: nan
         variance = np.sum(np.divide(turned, s[:, None], where=turned != 0, out=np.zeros_like(turned)) ** 2, axis=0)
-    error = np.sqrt(variance * np.sum(r**2) / (n - k)) / size
+        error = np.sqrt(variance * np.sum(r**2) / (n - k)) / size
     return restored(jnp.asarray(np.where(norms > 0, error, np.inf), flat.dtype))

@@ -1,5 +1,8 @@
 """Damped Gauss-Newton steps for residuals, as a transformation of optax."""
 
+import functools
+import math
+import numbers
 from typing import Any
 
 import jax
@@ -64,11 +67,17 @@ def gauss_newton(damping: float = 1e-2) -> Any:
     >>> round(float(found.system.params["rate"]), 4)
     2.0
     """
+    if not (isinstance(damping, numbers.Real) and 0 < damping < math.inf):
+        raise ValueError(f"damping must be a positive number, got {damping!r}")
+    return _gauss_newton(float(damping))
+
+
+@functools.cache
+def _gauss_newton(damping: float) -> Any:
+    """Kept, so that the same fit of other data does not compile anew."""
     import optax
 
     make: Any = optax.GradientTransformationExtraArgs
-    if not damping > 0:
-        raise ValueError(f"damping must be positive, got {damping!r}")
 
     def init(params: Any) -> _State:
         flat, _ = ravel_pytree(params)
@@ -80,7 +89,7 @@ def gauss_newton(damping: float = 1e-2) -> Any:
         first = jnp.isinf(state.value)
         factor = jnp.where(first, 1, jnp.where(better, 1 / 4, 8)).astype(state.damping.dtype)
         new = _State(base, jnp.where(better, value, state.value), state.damping * factor)
-        moved = jax.tree.map(jnp.add, base, _step(value_fn.residuals, base, new.damping))
+        moved = jax.tree.map(jnp.add, base, _step(getattr(value_fn, "residuals", value_fn), base, new.damping))
         return jax.tree.map(jnp.subtract, moved, params), new
 
     return make(init, update)
@@ -93,7 +102,8 @@ def _step(residuals: Any, params: Any, damping: Array) -> Any:
         raise TypeError("gauss_newton needs a loss that gives residuals, got one number; give an optimizer of optax")
     slopes = jax.jacfwd(lambda v: residuals(restored(v)).ravel())(flat)
     size = jnp.sqrt(jnp.sum(slopes**2, axis=0))
-    least = jnp.finfo(flat.dtype).eps * jnp.max(size) + jnp.finfo(flat.dtype).tiny
+    steepest = jnp.max(size)
+    least = jnp.finfo(flat.dtype).eps * jnp.where(steepest > 0, steepest, 1)  # nothing steep: no step
     matrix = jnp.concatenate([slopes, jnp.diag(jnp.sqrt(damping) * jnp.maximum(size, least))])
     step = solve_least_squares(matrix, jnp.concatenate([-r.ravel(), jnp.zeros_like(flat)]))
     length = jnp.sqrt(jnp.sum(step**2))

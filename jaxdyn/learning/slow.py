@@ -18,7 +18,7 @@ from jaxdyn.analysis.stability import Stability, growing_and_shrinking, stabilit
 from jaxdyn.errors import Status
 from jaxdyn.integrate import repeat
 from jaxdyn.learning.optimizers import first_state, required_optimizer, step_along
-from jaxdyn.system import System
+from jaxdyn.system import System, require_system
 
 __all__ = ["SlowPoints", "slow_points"]
 
@@ -134,6 +134,7 @@ def slow_points(
     >>> int(points.n_found), points.n_unstable[:9].tolist()
     (9, [0, 0, 0, 0, 1, 1, 1, 1, 2])
     """
+    require_system(system)
     states = jnp.asarray(starts, system.dtype)
     if states.ndim != 2 or states.shape[0] < 2 or states.shape[1] != system.dim:
         raise ValueError(
@@ -178,7 +179,8 @@ def _slow_points(
     def firsts(y: Array, good: Array, is_fixed: Array, n: int) -> tuple[Array, Array, Array]:
         """Positions of the different points: each stands for those near it, a fixed one before the slowest."""
         order = jnp.lexsort((_length(jax.vmap(raw)(y)), ~is_fixed))
-        radius = jnp.full(good.shape, limits["merge_within"])
+        rounding = 2 * jnp.finfo(y.dtype).eps * jnp.max(jnp.abs(center)) / spread
+        radius = jnp.full(good.shape, jnp.maximum(limits["merge_within"], rounding))
         positions, found, count = distinct(y[order], good[order], radius, n)
         return order[positions], found, count
 

@@ -108,7 +108,8 @@ def unknowns_of(system: System, over: Mapping[str, Any]) -> Unknowns:
 def _bounds(name: str, bounds: Any, value: Array) -> tuple[str, Array, Array]:
     """Kind of the bijection, and both bounds in the shape of the value, infinite where there is none."""
     pair = (None, None) if bounds is None else bounds
-    if not hasattr(pair, "__len__") or len(pair) != 2:
+    numbers = isinstance(pair, tuple | list | np.ndarray | jax.Array) and len(pair) == 2
+    if not numbers or any(np.asarray(0 if end is None else end).dtype.kind not in "fiu" for end in pair):
         raise ValueError(f"bounds of {name!r} must be (low, high), either of them None, or None; got {bounds!r}")
     ends = []
     for end, none in zip(pair, (-np.inf, np.inf), strict=True):
@@ -130,6 +131,8 @@ def starts_of(unknowns: Unknowns, n_starts: int, given: Mapping[str, Any] | None
     names = [name for name, _ in unknowns.kinds]
     if given is not None:
         values = _given(unknowns, names, given)
+        if n_starts not in (1, n := len(values[names[0]])):
+            raise ValueError(f"n_starts={n_starts}, but starts has {n}; give one of them")
     else:
         values = _even(unknowns, n_starts)
     for name in names:

@@ -64,3 +64,10 @@ def test_a_state_of_two_arrays(x64):
 def test_what_does_not_fit_is_refused(unchecked, arguments, error, words):
     with pytest.raises(error, match=words):
         learning.cell_map(*arguments)
+
+
+@pytest.mark.parametrize("cell", [lambda s, u, w: (s[1], s[0]), lambda s, u, w: (s[0][None], s[1])])
+def test_parts_of_other_shapes_are_refused(cell):
+    """As many numbers as the state, but not in its places."""
+    with pytest.raises(ValueError, match=r"shapes of its start, \[\(2,\), \(3,\)\], got"):
+        learning.cell_map(cell, {"w": 1.0}, (np.zeros(2), np.zeros(3)))

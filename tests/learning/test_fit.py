@@ -158,6 +158,24 @@ def test_methods_with_steps_of_their_own_have_forward_mode(x64):
         fit(decay(0.5), beside(data, **own), over={"rate": (0.1, 5)}, forward=False, **QUIET)
 
 
+def test_residuals_that_no_value_changes_leave_a_start_where_it_is(x64):
+    """Flat where the rate is below 3, so that Gauss-Newton has no step; from 6 on they are a line."""
+
+    def residuals(system):
+        return jnp.maximum(system.params["rate"] - jnp.array([3.0, 4.0, 5.0]), 0) + 1
+
+    starts = {"rate": [2.0, 6.0]}
+    found = fit(decay(), residuals, gauss_newton(), over={"rate": (0, 10)}, starts=starts, n_steps=8, **QUIET)
+    assert found.status.tolist() == [Status.OK, Status.OK]
+    assert float(found.params["rate"][0]) == pytest.approx(2, rel=4e-16) and float(found.loss[1]) < 2
+
+
+def test_errors_where_there_is_neither_residual_nor_slope(x64):
+    """Warnings are errors here: what is not known is no warning of NumPy's."""
+    found = fit(decay(), lambda s: 0 * s.params["rate"] * jnp.ones(3), over={"rate": None}, n_steps=1, **QUIET)
+    assert np.isinf(found.std_error["rate"]) and float(found.loss[0]) == 0
+
+
 # Many starts
 
 
@@ -189,6 +207,17 @@ def test_a_start_that_overflows_is_reported_and_harms_no_other():
         jaxdyn.raise_if_failed(found)
 
 
+def test_a_loss_of_minus_infinity_is_no_minimum(x64):
+    """The logarithm falls to minus infinity where the rate reaches 1.9: what was found before is kept."""
+
+    def loss(system):
+        return jnp.log(jnp.maximum(system.params["rate"] - 1.9, 0))
+
+    found = fit(decay(), loss, optax.sgd(0.3), over={"rate": None}, n_steps=20, **QUIET)
+    assert found.status.tolist() == [Status.NON_FINITE] and np.isneginf(found.history).any()
+    assert float(found.loss[0]) == float(found.history[0, 0]) and float(found.params["rate"][0]) == 2
+
+
 def test_all_starts_fail():
     found = fit(models.logistic(), beside(0.5, n_steps=40), over={"r": (2, 8)}, starts={"r": [7.0]}, n_steps=3, **QUIET)
     assert found.status.tolist() == [Status.NON_FINITE] and np.isnan(found.system.params["r"])
@@ -210,6 +239,11 @@ def test_steps_and_new_data_compile_nothing_anew():
             compiled, n_traced = descent.descent_step._cache_size(), len(traced)
     assert descent.descent_step._cache_size() == compiled
     assert n_traced > 0 and len(traced) - n_traced <= 1  # its shape
+
+
+def test_equal_optimizers_of_the_package_are_one():
+    """The optimizer is part of the program: another object would compile anew."""
+    assert gauss_newton() is gauss_newton(0.01) and gauss_newton() is not gauss_newton(0.1)
 
 
 def test_float32_stays_float32():
@@ -248,6 +282,16 @@ def test_long_regular_motion_is_not_warned_of(x64):
     assert np.all(np.asarray(found.growth) < 100)
 
 
+@pytest.mark.parametrize("distance", [1e-3, 1e-8])
+@pytest.mark.parametrize("optimizer", [None, gauss_newton()], ids=["descent", "gauss_newton"])
+def test_a_start_next_to_the_minimum_is_not_warned_of(x64, distance, optimizer):
+    """Beside a loss of nearly zero any gradient is large, 2/distance; warnings are errors here."""
+    data = data_of(decay(), **RUN)
+    near = decay(2 + distance)
+    found = fit(near, beside(data, **RUN), optimizer, over={"rate": (0, 5)}, n_steps=1, **QUIET)
+    assert float(found.growth[0]) < 1e3
+
+
 # Errors
 
 LOSS = beside(0.0, **RUN)
@@ -261,6 +305,10 @@ LOSS = beside(0.0, **RUN)
         ({"rate": (1, 0)}, ValueError, "low < high"),
         ({"rate": (0, np.inf)}, ValueError, "write None where there is none"),
         ({"rate": 3.0}, ValueError, r"must be \(low, high\)"),
+        ({"rate": "ab"}, ValueError, r"must be \(low, high\)"),
+        ({"rate": {0, 5}}, ValueError, r"must be \(low, high\)"),
+        ({"rate": ("0", "5")}, ValueError, r"must be \(low, high\)"),
+        ({"rate": (0, 5j)}, ValueError, r"must be \(low, high\)"),
         ({"rate": ([0, 0], 1)}, ValueError, "numbers or of shape"),
         ({"rate": (3, 4)}, ValueError, "starts at 2, not between its bounds"),
         ({"x": None, "x0": None}, ValueError, "x0 holds the state 'x'"),
@@ -294,6 +342,7 @@ def test_other_errors(unchecked):
     attempt("not fitted", TypeError, starts={"rte": [1.0]})
     attempt("starts must map names", TypeError, starts=[1.0])
     attempt("must have shape", starts={"rate": [[1.0]]})
+    attempt("n_starts=7, but starts has 2", starts={"rate": [1.0, 2.0]}, n_starts=7)
     attempt("n_steps must be a whole number", n_steps=0)
     for no_optimizer in ("adam", optax.adam):
         attempt("optimizer must be a transformation of optax", TypeError, optimizer=no_optimizer)
@@ -301,5 +350,8 @@ def test_other_errors(unchecked):
     attempt("no gradient reaches", TypeError, system=models.noisy_fitzhugh_nagumo(), over={"seed": None})
     with pytest.raises(TypeError, match="gauss_newton needs a loss that gives residuals"):
         fit(decay(), lambda s: s.x0[0] ** 2, gauss_newton(), over={"x": None}, **QUIET)
-    with pytest.raises(ValueError, match="damping must be positive"):
-        gauss_newton(0.0)
+    for damping in (0.0, np.inf, np.nan, "small"):
+        with pytest.raises(ValueError, match="damping must be a positive number"):
+            gauss_newton(damping)
+    with pytest.raises(TypeError, match="outside jit, vmap and sweep"):
+        jax.jit(lambda system: fit(system, LOSS, over={"rate": None}, **QUIET).loss)(decay())

@@ -147,6 +147,13 @@ def test_float32_stays_float32(wide):
         assert np.nanmax(points.speed) < 1e-6
 
 
+def test_far_from_zero_float32_tells_no_places_apart_that_it_rounds_to_one():
+    """At 1e6 float32 has steps of 1/16, six times the distance within which points are the same."""
+    away = jaxdyn.flow(lambda t, x, p: p["c"] - x, {"c": np.float32(1e6)}, np.float32([0.1]))
+    points = learning.slow_points(away, 1e6 + normal(32, 1, dtype=np.float32))
+    assert int(points.n_found) == 1 and points.is_fixed[0] and float(points.x[0, 0]) == 1e6
+
+
 class TestWhatFails:
     def test_starts_that_are_not_finite_are_left_out(self, x64):
         starts = normal(512, 2).at[::4].set(jnp.nan).at[1::4, 0].set(jnp.inf)
@@ -202,6 +209,12 @@ class TestWhatFails:
     def test_what_does_not_fit_is_refused(self, unchecked, starts, options, error, words):
         with pytest.raises(error, match=words):
             learning.slow_points(bistable(2), starts, **options)
+
+    def test_what_is_no_system_is_refused(self, unchecked):
+        with pytest.raises(TypeError, match="expected a Flow or a Map"):
+            learning.slow_points(lambda x: x, np.zeros((4, 2)))
+        with pytest.raises(TypeError, match="gauss_newton needs a loss that gives residuals"):
+            learning.slow_points(bistable(2), np.zeros((4, 2)), optimizer=learning.gauss_newton(), n_steps=5)
 
 
 class TestTransformations:
