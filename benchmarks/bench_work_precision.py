@@ -175,28 +175,37 @@ def text(result: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *(f"{name} skipped: {reason}" for name, reason in result["skipped"].items())])
 
 
+COLORS = {"jaxdyn": "C0", "heyoka": "C2", "diffrax": "C1", "JiTCODE": "C3", "SciPy": "C4"}
+LOOKS = ("o-", "s--", "^:", "D-.", "v-", "P--")
+
+
 def draw(results: Mapping[str, Any], path: Path) -> None:
-    """Seconds a lane against error, both logarithmic, one panel a problem."""
+    """Seconds a lane against error, both logarithmic, one panel a problem; a color for each tool."""
     import matplotlib
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    shown = {name: result for name, result in results.items() if "points" in result}
-    figure, axes = plt.subplots(1, len(shown), figsize=(1.5 + 4.5 * len(shown), 4.2), squeeze=False)
-    names = list(dict.fromkeys(n for result in shown.values() for n in result["points"]))
-    for panel, result in zip(axes[0], shown.values(), strict=True):
-        for k, name in enumerate(names):
-            line = sorted((p["error"], p["s_per_lane"]) for p in result["points"].get(name, ()))
-            is_ours = name.startswith("jaxdyn")
-            style: dict[str, Any] = {"color": f"C{k % 10}", "linewidth": 2.5 if is_ours else 1.2, "markersize": 4}
-            panel.loglog(*(np.array(line).reshape(-1, 2).T), "o-" if is_ours else "s--", label=name, **style)
-        panel.set(title=result["title"], xlabel="error of the end state")
+    shown = [result for result in results.values() if "points" in result]
+    names = sorted({n for result in shown for n in result["points"]}, key=lambda n: list(COLORS).index(n.split()[0]))
+    looks = {tool: iter(LOOKS) for tool in COLORS}
+    drawn = {name: {"color": COLORS[name.split()[0]], "look": next(looks[name.split()[0]])} for name in names}
+    figure, axes = plt.subplots(2, 2, figsize=(10, 6.5), layout="constrained")
+    for panel, result in zip(axes.flat, shown, strict=True):
+        for name in names:
+            if line := sorted((p["error"], p["s_per_lane"]) for p in result["points"].get(name, ())):
+                width = 2 if name.startswith("jaxdyn") else 1
+                label = name.replace(" 4 lanes on one core, scaled to all cores", "").replace(", whole batch", "")
+                style: dict[str, Any] = {"color": drawn[name]["color"], "linewidth": width, "markersize": 3.5}
+                panel.loglog(*np.array(line).T, drawn[name]["look"], label=label, **style)
+        panel.set_title(result["title"], fontsize=10)
         panel.invert_xaxis()
-        panel.grid(True, which="major", alpha=0.3)
-    axes[0][0].set_ylabel("seconds a lane")
-    axes[0][-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    figure.savefig(path, dpi=150, bbox_inches="tight")
+    figure.supxlabel("error of the end state", fontsize=10)
+    figure.supylabel("seconds a lane", fontsize=10)
+    entries = {text: line for panel in axes.flat for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
+    ordered = sorted(entries, key=lambda text: list(COLORS).index(text.split()[0]))
+    figure.legend([entries[t] for t in ordered], ordered, fontsize=8, loc="outside right center", frameon=False)
+    figure.savefig(path, dpi=100)
 
 
 def main(given: Sequence[str] | None = None) -> None:
