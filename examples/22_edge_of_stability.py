@@ -45,8 +45,8 @@ def loss(params):
 
 
 course = partial(learning.sharpness_course, n_steps=n_steps, every=every, n_iterations=20)
-adaptive = partial(course, preconditioner=learning.preconditioner)
-average = {"momentum": 0.9, "form": "average"}
+adaptive = partial(course, preconditioner=True)
+average = {"momentum": 0.9, "form": "ema"}
 runs = {  # optimizer, its other hyper-parameters, rates, what is measured, closed form of the threshold
     "gradient descent": (optax.sgd, {}, [0.04, 0.08, 0.16], course, {}),
     "momentum 0.9": (optax.sgd, {"momentum": 0.9}, [0.05, 0.1, 0.25], course, {"momentum": 0.9}),

@@ -151,3 +151,10 @@ def test_samples_give_only_what_was_sampled(values, t, dt):
         assert held == values[0]
     if t > len(values) * dt:
         assert held == values[-1]
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_zero_that_the_compiler_knows_has_no_direction(k):
+    q, r = jax.jit(lambda: orthonormalize(jnp.zeros((k, 100))))()
+    np.testing.assert_array_equal(q, 0)
+    np.testing.assert_array_equal(r, 0)

@@ -50,9 +50,11 @@ def gram_schmidt(vectors: Array) -> tuple[Array, Array]:
             r[i][j] = _over_components(jnp.add, q * v)
             v = v - r[i][j] * q
         # Scaling first keeps the square of a tiny or huge vector inside the dtype; within these bounds the scale's
-        # inverse is inside as well, and one division serves all components.
+        # inverse is inside as well, and one division serves all components. Of a vanishing vector it is 1: of one that
+        # it knows to be zero the compiler takes the inverse's square, which is none of 1 / tiny, and 0 * inf is nan.
         tiny = float(jnp.finfo(v.dtype).tiny)
-        scale = jnp.clip(_over_components(jnp.maximum, jnp.abs(v)), tiny, 1 / tiny)
+        largest = _over_components(jnp.maximum, jnp.abs(v))
+        scale = jnp.where(largest > 0, jnp.clip(largest, tiny, 1 / tiny), 1)
         v = v * (1 / scale)
         norm = jnp.sqrt(_over_components(jnp.add, v * v))
         r[j][j] = norm * scale

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,8 @@ from jaxdyn._record import coordinate, labelled, record, static
 from jaxdyn._types import Array, Float, Int, PyTree, Shaped, whole_number
 from jaxdyn.errors import Status
 from jaxdyn.learning.curvature import sharpness
-from jaxdyn.learning.training import losses, pack, unpack
+from jaxdyn.learning.preconditioners import has_hyper, own_preconditioner, preconditioner
+from jaxdyn.learning.training import Losses, training_of
 from jaxdyn.reducers import Span, reduce
 from jaxdyn.system import Map, callable_tree
 
@@ -45,6 +46,11 @@ class _Course:
 
 
 @record
+class _Own:
+    """Stands for the preconditioner of the map's own optimizer."""
+
+
+@record
 class SharpnessCourse:
     """Reducer: loss and sharpness of a training run, every so many steps.
 
@@ -58,8 +64,8 @@ class SharpnessCourse:
     every
         Steps from one record to the next, static.
     preconditioner
-        Function optimizer state -> P, a tree like the parameters: `jaxdyn.learning.preconditioner`, other decay rates
-        than 0.9 and 0.999 bound by `jax.tree_util.Partial`. Default: the Hessian as it is.
+        True for that of the map's optimizer (Adam, AdamW, RMSprop) with its own numbers, also where these are swept;
+        or a function optimizer state -> P, a tree like the parameters. Default: the Hessian as it is.
     n_iterations
         Products with the Hessian for each record, static, as in `sharpness`.
 
@@ -76,21 +82,16 @@ class SharpnessCourse:
     system: Map
     n_steps: int = static()
     every: int = static(default=1)
-    preconditioner: Callable[[Any], PyTree] | None = None
+    preconditioner: Callable[[Any], PyTree] | Literal[True] | None = None
     n_iterations: int = static(default=40)
 
     def __post_init__(self) -> None:
         for name in ("n_steps", "every", "n_iterations"):
             object.__setattr__(self, name, whole_number(getattr(self, name), name))
-        if self.preconditioner is not None:
-            if not callable(self.preconditioner):
-                raise TypeError(
-                    "preconditioner must be a function of the optimizer's state, such as "
-                    f"jaxdyn.learning.preconditioner, got {type(self.preconditioner).__name__}"
-                )
-            object.__setattr__(self, "preconditioner", callable_tree(self.preconditioner))
-        if isinstance(losses(self.system), dict):
+        if training_of(self.system).losses.is_game:
             raise ValueError("the sharpness is that of one loss, got a game; make a map of one loss by optimizer_map")
+        if self.preconditioner is not None:
+            object.__setattr__(self, "preconditioner", _function(self.preconditioner, self.system))
 
     def init(self, t: Array, x: Array) -> _Course:
         """Record the start."""
@@ -114,23 +115,28 @@ class SharpnessCourse:
         return SharpnessCourseResult(span.time(steps), carry.loss, carry.sharpness, carry.residual, carry.status)
 
     def _recorded(self, carry: _Course, t: Array, x: Array) -> _Course:
-        theta, state = unpack(self.system, x, t)
-        scale = None if self.preconditioner is None else self.preconditioner(state)
-        loss = losses(self.system, x)
-        found = sharpness(
-            jax.tree_util.Partial(_loss, self.system), theta, preconditioner=scale, n_iterations=self.n_iterations
-        )
+        training = training_of(self.system)
+        (theta,), (state,) = training.unpacked(x, t)
+        scale = self._scale(state)
+        loss = jax.tree_util.Partial(_loss, training.losses, self.system.params)
+        value = loss(theta)
+        found = sharpness(loss, theta, preconditioner=scale, n_iterations=self.n_iterations)
         # Numbers that do not exist are nan and no failure.
         is_defined = jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(scale)] or [True]).all()
-        bad = jnp.where(jnp.isfinite(loss), found.status, jnp.int8(Status.NON_FINITE))
+        bad = jnp.where(jnp.isfinite(value), found.status, jnp.int8(Status.NON_FINITE))
         i = carry.count // self.every
         return _Course(
             carry.count,
-            carry.loss.at[i].set(loss),
+            carry.loss.at[i].set(value),
             carry.sharpness.at[i].set(found.value),
             carry.residual.at[i].set(found.residual),
-            _worse(carry.status, jnp.where(is_defined | ~jnp.isfinite(loss), bad, jnp.int8(Status.OK))),
+            _worse(carry.status, jnp.where(is_defined | ~jnp.isfinite(value), bad, jnp.int8(Status.OK))),
         )
+
+    def _scale(self, state: Any) -> PyTree | None:
+        if isinstance(self.preconditioner, _Own):
+            return own_preconditioner(self.system, state)
+        return self.preconditioner(state) if callable(self.preconditioner) else None
 
 
 def sharpness_course(
@@ -138,7 +144,7 @@ def sharpness_course(
     *,
     n_steps: int,
     every: int = 1,
-    preconditioner: Callable[[Any], PyTree] | None = None,
+    preconditioner: Callable[[Any], PyTree] | Literal[True] | None = None,
     n_iterations: int = 40,
 ) -> SharpnessCourseResult:
     """Loss and sharpness of a training run, every so many steps; nothing else of the run is stored.
@@ -160,7 +166,8 @@ def sharpness_course(
     Raises
     ------
     TypeError, ValueError
-        While tracing: for a system that is no map of one learner, or numbers that are no whole ones.
+        While tracing: for a system that is no map of one learner, numbers that are no whole ones, or a preconditioner
+        whose numbers are not known.
 
     Notes
     -----
@@ -183,8 +190,25 @@ def sharpness_course(
     return dataclasses.replace(run.values, status=_worse(run.values.status, run.status))
 
 
-def _loss(system: Map, theta: PyTree) -> Array:
-    return losses(system, pack(system, theta))
+def _function(given: Any, system: Map) -> Any:
+    """What stands for a preconditioner in a record, or an error."""
+    if given is True or isinstance(given, _Own):
+        return _Own()
+    if not callable(given):
+        raise TypeError(
+            "preconditioner must be True or a function of the optimizer's state, such as "
+            f"jaxdyn.learning.preconditioner, got {type(given).__name__}"
+        )
+    if getattr(given, "func", given) is preconditioner and has_hyper(system):
+        raise ValueError(
+            "jaxdyn.learning.preconditioner does not see the hyper-parameters of the map, such as a swept b1; give "
+            "preconditioner=True, which does"
+        )
+    return callable_tree(given)
+
+
+def _loss(losses: Losses, params: dict[str, Array], theta: PyTree) -> Array:
+    return losses.loss(0, (theta,), params)
 
 
 def _worse(a: Array, b: Array) -> Array:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
@@ -14,6 +15,7 @@ from jaxdyn._types import Array, ArrayLike, Float, Int, PyTree, whole_number
 from jaxdyn.analysis.matrices import tolerance_of
 from jaxdyn.errors import Status
 from jaxdyn.learning.lanczos import leading_vectors, length_of
+from jaxdyn.learning.training import require_number
 from jaxdyn.system import callable_tree
 
 __all__ = ["Sharpness", "sharpness"]
@@ -185,15 +187,13 @@ def _raveled(params: PyTree) -> Array:
 def _check_loss(loss: Any, params: PyTree) -> None:
     if not callable(loss):
         raise TypeError(f"loss must be a function of the parameters, got {type(loss).__name__}")
-    value = jax.eval_shape(loss, params)
-    is_number = getattr(value, "shape", None) == () and jnp.issubdtype(value.dtype, jnp.floating)
-    if not is_number:
-        got = f"{value.dtype}{list(value.shape)}" if hasattr(value, "shape") else type(value).__name__
-        raise ValueError(f"loss must give one real number, got {got}; return a scalar, such as a mean")
+    require_number(jax.eval_shape(loss, params))
 
 
 def _diagonal(preconditioner: Any, params: PyTree, theta: Array) -> Array:
     """The preconditioner as one array in the order of the parameters."""
+    if any(np.iscomplexobj(leaf) for leaf in jax.tree.leaves(preconditioner)):
+        raise ValueError("preconditioner must hold positive numbers, got complex ones; give their real parts")
     if hasattr(preconditioner, "shape") and preconditioner.shape == theta.shape:
         return jnp.asarray(preconditioner, theta.dtype)
     got, expected = (jax.tree.map(jnp.shape, tree) for tree in (preconditioner, params))

@@ -48,8 +48,8 @@ def leading_vectors(
     else:
         basis, projected = _projection(apply, n, dtype, k, n_iterations)
     is_finite = jnp.all(jnp.isfinite(projected))
-    symmetric = jnp.where(is_finite, (projected + projected.T) / 2, 0)  # LAPACK may not return from nan
-    values, columns = jnp.linalg.eigh(symmetric)
+    symmetric = jnp.where(is_finite, projected / 2 + projected.T / 2, 0)  # LAPACK may not return from nan
+    values, columns = jnp.linalg.eigh(symmetric, symmetrize_input=False)
     vectors = full_product(columns.T[::-1][:k], basis)
     return jnp.where(is_finite, vectors, jnp.nan), jnp.maximum(-values[0], values[-1])
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdyn._arrays import system_dtype
 from jaxdyn._record import labelled, record
 from jaxdyn._types import Array, ArrayLike, Complex, Float, Int, default_dtype
 from jaxdyn.analysis.local import jacobian, matrix_eigenvalues
@@ -33,27 +34,28 @@ def stability_threshold(
     learning_rate: ArrayLike,
     *,
     momentum: ArrayLike = 0.0,
-    form: Literal["heavy ball", "nesterov", "average"] = "heavy ball",
+    form: Literal["heavy ball", "nesterov", "ema"] = "heavy ball",
 ) -> Float[Array, ""]:
     """Largest stable curvature of a quadratic loss, in closed form: 2 / rate of gradient descent.
 
     Parameters
     ----------
     learning_rate
-        Rate eta, in parameter units squared over units of the loss.
+        Rate eta, in parameter units squared over units of the loss; not negative.
     momentum
-        Decay rate beta of the momentum, or of the average.
+        Decay rate beta of the momentum, or of the average, at least 0 and below 1.
     form
         "heavy ball", v' = beta v + g and x' = x - eta v: (2 + 2 beta) / eta (`optax.sgd(rate, momentum)`);
         "nesterov": (2 + 2 beta) / ((1 + 2 beta) eta) (`optax.sgd(rate, momentum, nesterov=True)`);
-        "average", v' = beta v + (1 - beta) g: (2 + 2 beta) / ((1 - beta) eta), 38 / eta for 0.9. The last
+        "ema", v' = beta v + (1 - beta) g: (2 + 2 beta) / ((1 - beta) eta), 38 / eta for 0.9. The last
         is also that of Adam with `b1` = beta for the curvature that its preconditioner has scaled, and with beta = 0
         that of RMSprop.
 
     Returns
     -------
     Array
-        Curvature lambda, units of the loss over parameter units squared: a direction of larger curvature diverges.
+        Curvature lambda, units of the loss over parameter units squared: a direction of larger curvature diverges. Nan
+        for rates and momenta outside their ranges.
 
     Raises
     ------
@@ -72,14 +74,16 @@ def stability_threshold(
     Examples
     --------
     >>> import jaxdyn
-    >>> round(float(jaxdyn.learning.stability_threshold(1e-3, momentum=0.9, form="average")))
+    >>> round(float(jaxdyn.learning.stability_threshold(1e-3, momentum=0.9, form="ema")))
     38000
     """
-    if form not in ("heavy ball", "nesterov", "average"):
-        raise ValueError(f'form must be "heavy ball", "nesterov" or "average", got {form!r}')
-    eta, beta = (jnp.asarray(value, _dtype(learning_rate, momentum)) for value in (learning_rate, momentum))
-    divisor = {"heavy ball": 1.0, "nesterov": 1 + 2 * beta, "average": 1 - beta}[form]
-    return (2 + 2 * beta) / (divisor * eta)
+    if form not in ("heavy ball", "nesterov", "ema"):
+        raise ValueError(f'form must be "heavy ball", "nesterov" or "ema", got {form!r}')
+    dtype = _dtype(learning_rate, momentum)
+    eta, beta = jnp.asarray(learning_rate, dtype), jnp.asarray(momentum, dtype)
+    divisor = {"heavy ball": 1.0, "nesterov": 1 + 2 * beta, "ema": 1 - beta}[form]
+    is_known = (eta >= 0) & (beta >= 0) & (beta < 1)
+    return jnp.where(is_known, (2 + 2 * beta) / (divisor * eta), jnp.nan)
 
 
 @record
@@ -144,6 +148,10 @@ def measured_threshold(
     # Of strong dtype, for the start may be traced: a state vector of the default dtype.
     start = jnp.zeros((), default_dtype())
     system = optimizer_map(loss, optimizer, start, hyper=hyper, loss_params={CURVATURE: 1.0}, at_step=COUNT)
+    if jnp.shape(second_moment) != ():
+        raise ValueError(
+            f"second_moment must be one number, got shape {jnp.shape(second_moment)}; use jax.vmap for many"
+        )
     x = _frozen(system, jnp.asarray(second_moment, system.dtype))
     moving = np.array([not _is_held(name) for name in system.state_names])
 
@@ -199,5 +207,5 @@ def _crossing(leading: Callable[[Array], Array], dtype: Any) -> MeasuredThreshol
 
 def _dtype(*values: Any) -> Any:
     """Dtype of the floating arrays among the values, or JAX's default."""
-    floats = [value.dtype for value in values if jnp.issubdtype(getattr(value, "dtype", int), jnp.floating)]
-    return jnp.result_type(*floats) if floats else default_dtype()
+    floats = [value for value in values if jnp.issubdtype(getattr(value, "dtype", int), jnp.floating)]
+    return jnp.result_type(*(system_dtype(value, None) for value in floats)) if floats else default_dtype()

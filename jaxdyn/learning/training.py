@@ -23,6 +23,7 @@ __all__ = [
     "losses_of",
     "made_losses",
     "pack",
+    "require_number",
     "training_of",
     "unpack",
 ]
@@ -42,13 +43,7 @@ class Losses:
         """Loss of one player."""
         everyone = self.by_name(thetas)
         value = self.losses[i](everyone, params) if self.takes_params else self.losses[i](everyone)
-        if type(value) not in (int, float) and not hasattr(value, "dtype"):
-            raise TypeError(f"a loss must be one real number, got {type(value).__name__} of {self.names[i]!r}")
-        if jnp.shape(value) != () or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
-            raise ValueError(
-                f"a loss must be one real number, got shape {jnp.shape(value)} and dtype {jnp.result_type(value)} of "
-                f"{self.names[i]!r}; take a sum or a mean"
-            )
+        require_number(value, f" of {self.names[i]!r}")
         return value
 
     def gradient(self, i: int, thetas: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
@@ -105,6 +100,16 @@ class _Round:
 
     def moved(self, i: int, gradient: Any, thetas: tuple[Any, ...], states: tuple[Any, ...]) -> tuple[Any, Any]:
         return self._training.players[i].moved(self._params, gradient, thetas[i], states[i])
+
+
+def require_number(value: Any, whose: str = "") -> None:
+    """Raise TypeError or ValueError unless a loss, or its shape and dtype, is one real number."""
+    if not hasattr(value, "shape"):
+        if type(value) is not float:
+            raise TypeError(f"a loss must be one real number, got {type(value).__name__}{whose}")
+    elif value.shape != () or not jnp.issubdtype(value.dtype, jnp.floating):
+        got = f"shape {value.shape} and dtype {value.dtype}"
+        raise ValueError(f"a loss must be one real number, got {got}{whose}; take a sum or a mean")
 
 
 def by_place(values: Any, names: Sequence[str], what: str) -> tuple[Any, ...]:

@@ -37,9 +37,9 @@ OPTIMIZERS = {
     "descent": (optax.sgd, {}, "heavy ball", 0.0, 1.0),
     "heavy ball": (optax.sgd, {"momentum": 0.9}, "heavy ball", 0.9, 1.0),
     "nesterov": (functools.partial(optax.sgd, nesterov=True), {"momentum": 0.7}, "nesterov", 0.7, 1.0),
-    "adam": (optax.adam, {"b1": 0.9}, "average", 0.9, 1 + 1e-8),
-    "adam 0.99": (optax.adam, {"b1": 0.99}, "average", 0.99, 1 + 1e-8),
-    "rmsprop": (optax.rmsprop, {}, "average", 0.0, np.sqrt(1 + 1e-8)),
+    "adam": (optax.adam, {"b1": 0.9}, "ema", 0.9, 1 + 1e-8),
+    "adam 0.99": (optax.adam, {"b1": 0.99}, "ema", 0.99, 1 + 1e-8),
+    "rmsprop": (optax.rmsprop, {}, "ema", 0.0, np.sqrt(1 + 1e-8)),
 }
 
 
@@ -59,8 +59,8 @@ def test_known_thresholds(x64):
     np.testing.assert_allclose(stability_threshold(0.1), 20)
     np.testing.assert_allclose(stability_threshold(1.0, momentum=0.9), 3.8)
     np.testing.assert_allclose(stability_threshold(1.0, momentum=0.9, form="nesterov"), 1.357142857, rtol=1e-9)
-    np.testing.assert_allclose(stability_threshold(1.0, momentum=0.9, form="average"), 38)
-    np.testing.assert_allclose(stability_threshold(1.0, momentum=0.99, form="average"), 398)
+    np.testing.assert_allclose(stability_threshold(1.0, momentum=0.9, form="ema"), 38)
+    np.testing.assert_allclose(stability_threshold(1.0, momentum=0.99, form="ema"), 398)
     assert stability_threshold(np.float32(0.1), momentum=0.9).dtype == jnp.float32
 
 
@@ -101,6 +101,15 @@ def test_unknown_forms_and_optimizers_are_refused(unchecked):
         stability_threshold(0.1, form="polyak")
     with pytest.raises(TypeError, match="optimizer"):
         measured_threshold(3.0)
+    with pytest.raises(ValueError, match="one number"):
+        measured_threshold(optax.adam(0.1), second_moment=jnp.ones(2))
+
+
+def test_no_threshold_outside_the_ranges():
+    """Steps uphill, or multipliers whose product is at least 1, have none; negative momenta have other forms."""
+    for form in ("heavy ball", "nesterov", "ema"):
+        for rate, momentum in ((0.1, 1.0), (0.1, 1.5), (-0.1, 0.0), (0.1, -0.5), (jnp.nan, 0.0)):
+            assert np.isnan(stability_threshold(rate, momentum=momentum, form=form))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +176,7 @@ def test_full_adam_hovers_near_its_threshold(x64):
     Its mean square of gradients, 1 at the start, needs 20 000 steps to forget that.
     """
     system = mapped(optax.adam, learning_rate=1e-2)
-    course = sharpness_course(system, n_steps=40_000, every=20, preconditioner=preconditioner)
+    course = sharpness_course(system, n_steps=40_000, every=20, preconditioner=True)
     assert course.status == Status.OK and np.isnan(course.sharpness[0])
     late = 1e-2 * np.asarray(course.sharpness)[1250:]
     assert 30 < late.min() and late.max() < 40 and abs(late.mean() - 35.4) < 0.1
@@ -185,7 +194,7 @@ def test_course_equals_sharpness_along_the_stored_run(x64):
     run = jaxdyn.trajectory(system, n_steps=20)
     reducers = {
         "plain": SharpnessCourse(system, 20, 3),
-        "scaled": SharpnessCourse(system, 20, 3, preconditioner),
+        "scaled": SharpnessCourse(system, 20, 3, preconditioner=True),
     }
     found = jaxdyn.reduce(system, reducers, n_steps=20).values
     np.testing.assert_array_equal(found["plain"].t, [0, 3, 6, 9, 12, 15, 18])
@@ -214,6 +223,55 @@ def test_courses_of_many_rates_and_one_that_diverges(engine, x64):
     assert data.sharpness.dims == ("learning_rate", "time")
 
 
+@pytest.mark.parametrize("b1", [0.5, 0.95])
+def test_a_course_takes_the_hyper_parameters_of_the_map(b1, x64):
+    """Curvature 3 over P, whose numbers are swept, given to the factory or bound to it: none has its default."""
+    factory = functools.partial(optax.adam, eps_root=1e-3)
+    system = mapped(factory, start=jnp.array([1.0, 2.0]), curvature=3.0, learning_rate=0.01, b1=0.9, b2=0.99, eps=0.1)
+    measure = functools.partial(sharpness_course, n_steps=4, preconditioner=True)
+    found = jaxdyn.sweep(measure, system, {"b1": [b1]}, progress=False)
+    run = jaxdyn.trajectory(system.with_params(b1=b1), n_steps=4)
+    for n in range(1, 5):
+        state = unpack(system, run.x[n], n)[1]
+        scale = preconditioner(state, b1=b1, b2=0.99, eps=0.1, eps_root=1e-3)
+        np.testing.assert_allclose(found.sharpness[0, n], (3 / scale).max(), rtol=100 * EPS)
+    assert found.status == Status.OK and np.isnan(found.sharpness[0, 0])
+
+
+@pytest.mark.parametrize(("in_root", "place"), [(True, "eps_root"), (False, "eps")])
+def test_a_course_of_rmsprop_knows_where_eps_is_added(in_root, place, x64):
+    system = mapped(optax.rmsprop, curvature=3.0, learning_rate=0.01, eps=0.1, eps_in_sqrt=in_root)
+    found = sharpness_course(system, n_steps=1, preconditioner=True)
+    state = unpack(system, jaxdyn.final_state(system, n_steps=1).x, 1)[1]
+    scale = preconditioner(state, **{"eps": 0.0, "eps_root": 0.0, place: 0.1})
+    np.testing.assert_allclose(found.sharpness[1], 3 / scale, rtol=100 * EPS)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "given", "error", "words"),
+    [
+        (optax.adam, preconditioner, ValueError, "preconditioner=True"),
+        (optax.adam, jax.tree_util.Partial(preconditioner, b1=0.9), ValueError, "preconditioner=True"),
+        (optax.nadam, True, TypeError, "nesterov"),
+        (optax.adamax, True, TypeError, "adamax"),
+        (lambda learning_rate: optax.adam(learning_rate, b1=0.5), True, TypeError, "no argument 'b1'"),
+    ],
+)
+def test_courses_with_unknown_preconditioners_are_refused(unchecked, optimizer, given, error, words):
+    with pytest.raises(error, match=words):
+        sharpness_course(mapped(optimizer, learning_rate=0.1), n_steps=2, preconditioner=given)
+
+
+def test_a_finished_optimizer_needs_its_decay_rates_by_hand(x64):
+    system = optimizer_map(lambda x: 3 * x**2 / 2, optax.adam(0.01, b1=0.5), 1.0)
+    with pytest.raises(TypeError, match="finished"):
+        sharpness_course(system, n_steps=2, preconditioner=True)
+    by_hand = sharpness_course(system, n_steps=2, preconditioner=jax.tree_util.Partial(preconditioner, b1=0.5))
+    factory = optimizer_map(lambda x: 3 * x**2 / 2, optax.adam, 1.0, hyper={"learning_rate": 0.01, "b1": 0.5})
+    known = sharpness_course(factory, n_steps=2, preconditioner=True)
+    np.testing.assert_allclose(by_hand.sharpness, known.sharpness, rtol=100 * EPS)
+
+
 def test_courses_that_do_not_fit_are_refused(unchecked):
     system = mapped(optax.sgd, learning_rate=0.1)
     with pytest.raises(ValueError, match="n_steps=20"):
@@ -225,7 +283,7 @@ def test_courses_that_do_not_fit_are_refused(unchecked):
     with pytest.raises(TypeError, match="optimizer_map"):
         sharpness_course(jaxdyn.models.logistic(), n_steps=10)
     with pytest.raises(TypeError, match="got 0"):
-        sharpness_course(system, n_steps=10, preconditioner=preconditioner)
+        sharpness_course(system, n_steps=10, preconditioner=True)
 
 
 def fit():

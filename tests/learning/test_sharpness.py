@@ -172,6 +172,13 @@ def test_float32_of_any_size(size):
     assert found.status == Status.OK and found.residual > 0
 
 
+def test_sums_of_two_entries_near_the_largest_number_do_not_overflow():
+    """2.8e38 of at most 3.4e38: rounding as in `rounding`."""
+    found = sharpness(lambda x: np.float32(1.4e38) * jnp.sum(x**2), jnp.zeros(60), n_iterations=10)
+    np.testing.assert_allclose(found.value, 2.8e38, rtol=60 * 10 * 6e-8)
+    assert found.status == Status.OK
+
+
 def test_jit_vmap_and_lanes_equal_a_loop(x64):
     """Other orders of summation: rounding, as the values have converged to it."""
     points = jnp.linspace(0.5, 1.5, 3)[:, None] * jnp.cos(jnp.arange(50.0))[None]
@@ -256,7 +263,9 @@ def square(x):
     ("call", "error", "words"),
     [
         (lambda: sharpness(lambda x: x, jnp.ones(3)), ValueError, "one real number"),
-        (lambda: sharpness(lambda x: (square(x), x), jnp.ones(3)), ValueError, "got tuple"),
+        (lambda: sharpness(lambda x: (square(x), x), jnp.ones(3)), TypeError, "got tuple"),
+        (lambda: sharpness(lambda x: None, jnp.ones(3)), TypeError, "got NoneType"),
+        (lambda: sharpness(square, jnp.ones(3), preconditioner=jnp.ones(3) * 1j), ValueError, "complex"),
         (lambda: sharpness(lambda x: jnp.argmax(x), jnp.ones(3)), ValueError, "int32"),
         (lambda: sharpness(3.0, jnp.ones(3)), TypeError, "function of the parameters"),
         (lambda: sharpness(square, jnp.arange(3)), TypeError, "int32"),
