@@ -139,7 +139,7 @@ def has_direction():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: follow(last, "cubic", {"h": [0.0]}), "must be a Flow or a Map"),
+        (lambda: follow(last, "cubic", {"h": [0.0]}), "expected a Flow or a Map, got str"),
         (lambda: follow(last, cubic(), {"g": [0.0]}), "nothing to sweep called 'g'"),
         (lambda: follow(last, cubic(), {"h": [0.0]}, carry="k"), "not among what is swept"),
         (lambda: follow(last, cubic(), {"x": [0.0]}), "a start is what is carried"),
