@@ -1,11 +1,14 @@
 """The compiled programs of a sweep's chunks: how many cells they take, and what names them."""
 
+import contextlib
 import dataclasses
+import importlib
 import math
+import sys
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from threading import Lock
 from typing import Any
 
 import jax
@@ -41,6 +44,8 @@ FEWER = 4
 # Bytes of the widest intermediate result of a chunk on a CPU. An iteration that goes on until the last lane ends
 # (fixed points) is wide, and gains most from few lanes.
 MAX_WIDTH = 1 << 22
+MARGIN = 8
+"""Of results of many cells over those of one, so many times: narrower ones are not looked at, which takes a tracing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Programs:
 
     def __init__(self, first: Program, make: Callable[[int], Program]) -> None:
         self.first = first
-        self._now, self._make, self._lock = first, make, Lock()
+        self._now, self._make, self._lock = first, make, threading.Lock()
         self._for_few: dict[int, Program] = {}
 
     def of(self, cells: int) -> Program:
@@ -180,9 +185,10 @@ class _Chunks:
 
     def _narrowed(self, lanes: int, equations: Equations) -> int:
         """So few cells that the widest results in between stay in the caches of a CPU."""
-        if jax.default_backend() != "cpu":
+        alone = widest(equations.jaxpr)
+        if jax.default_backend() != "cpu" or lanes * alone * MARGIN < self.n_devices * MAX_WIDTH:
             return lanes
-        width = widest(jax.make_jaxpr(self.batched)(*self.arguments(lanes)).jaxpr) - widest(equations.jaxpr)
+        width = widest(jax.make_jaxpr(self.batched)(*self.arguments(lanes)).jaxpr) - alone
         return max(1, min(lanes, self.n_devices * lanes * MAX_WIDTH // max(1, width)))
 
 
@@ -251,13 +257,25 @@ def compiled_once(
         text, *beside = program_parts(lowered)
     options = COMPILER_OPTIONS.get(jax.default_backend())
     if "callback" in text:  # the text numbers Python callbacks without telling them apart
-        return Program(lowered.compile(options), name, workers, lanes, calls_back=True)
+        return Program(_compiled(lowered, options), name, workers, lanes, calls_back=True)
     key = digest([text, *map(str, devices or jax.local_devices()[:1]), *beside])
-    program = _COMPILED.pop(key, None) or Program(lowered.compile(options), name, workers, lanes)
+    program = _COMPILED.pop(key, None) or Program(_compiled(lowered, options), name, workers, lanes)
     _COMPILED[key] = program
     if len(_COMPILED) > 16:
         _COMPILED.popitem(last=False)
     return program
+
+
+def _compiled(lowered: Any, options: Any) -> Any:
+    """Code of a program; while it is compiled, which Python has no part in, what labels the results is imported."""
+
+    def labels() -> None:
+        with contextlib.suppress(Exception):  # it is imported once more where it is needed, which says what is wrong
+            importlib.import_module("xarray")
+
+    if "xarray" not in sys.modules:
+        threading.Thread(target=labels, name="jaxdyn-import").start()
+    return lowered.compile(options)
 
 
 def _memory_of(compiled: Any) -> int:
