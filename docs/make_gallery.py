@@ -58,6 +58,7 @@ CAPTIONS = {
     "fit_a_neuron": "Trace and fit with the variable that nobody measured; losses of all starts; what was found.",
     "tune_to_the_edge": "Largest exponent over the gain with both edges; its gradient at rest, on a cycle, in chaos.",
     "train_rnn": "Fixed points of a network that remembers three bits; their numbers and the exponents in training.",
+    "line_attractor": "Slow points in a row; moduli over it; memory without pulses; drift; exponents during training.",
     "edge_of_stability": "Training loss and sharpness at three rates of each optimizer, with its thresholds (dashed).",
 }
 """One sentence for each figure, by the name of its file."""
