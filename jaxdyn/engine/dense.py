@@ -106,9 +106,12 @@ def _dot_general(params: Any, x: Value, y: Value) -> Any:
     if not x_batch and x.varies != y.varies:
         dims = ((x_sum, y_sum), ((), ()))
         options = {"precision": params["precision"], "preferred_element_type": params["preferred_element_type"]}
-        result = lax.dot_general(x.whole, y.whole, dims, **options)
-        # The left operand's free axes come first, its lanes with them: they go last.
-        return jnp.moveaxis(result, len(x.shape) - len(x_sum), -1) if x.varies else result
+        if not x.varies:
+            return lax.dot_general(x.whole, y.whole, dims, **options)
+        # The lanes are last as they come where the operand that has them is the right one.
+        result = lax.dot_general(y.whole, x.whole, ((y_sum, x_sum), ((), ())), **options)
+        n_y = len(y.shape) - len(y_sum)
+        return lax.transpose(result, (*range(n_y, result.ndim - 1), *range(n_y), result.ndim - 1))
     x_free = [axis for axis in range(len(x.shape)) if axis not in (*x_sum, *x_batch)]
     y_free = [axis for axis in range(len(y.shape)) if axis not in (*y_sum, *y_batch)]
     products = x.size * math.prod(y.shape[axis] for axis in y_free)

@@ -91,8 +91,8 @@ def slow_points(
     tolerance
         Points are slow up to this speed, relative to the root mean square of the speed at the starts.
     merge_within
-        Points are the same if no state differs by more spreads than this. To sample a line attractor raise it and
-        lower `tolerance`: the slowest ends of the line would take all slots (examples/26_line_attractor.py).
+        Points are the same if no state differs by more spreads than this. To sample a line attractor raise it, and
+        `tolerance` until its points have no gaps between them (examples/26_line_attractor.py).
     max_points
         Slots of the result, static.
     n_directions

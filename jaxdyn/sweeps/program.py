@@ -16,9 +16,9 @@ import numpy as np
 
 from jaxdyn._fingerprint import digest, program_parts, without_threads
 from jaxdyn._types import Array
-from jaxdyn.engine.census import census
+from jaxdyn.engine.census import Census, census
 from jaxdyn.engine.cores import n_cores
-from jaxdyn.engine.engines import COMPONENTS, Automatic, Engine
+from jaxdyn.engine.engines import COMPONENTS, Automatic, Engine, multiplies
 from jaxdyn.engine.programs import COMPILER_OPTIONS
 from jaxdyn.engine.transform import is_refused
 from jaxdyn.engine.transform import lanes as batch
@@ -174,7 +174,7 @@ class _Chunks:
             chunk = self.grid.chunk_shape(self.settings.lanes)
             return chunk, self.program(math.prod(chunk))
         budget = self.settings.budget or default_memory()
-        lanes = self._narrowed(min(self.n_devices * _by_work(equations), -(-self.grid.size // n_workers())), equations)
+        lanes = self._narrowed(self._by_work(equations), equations)
         while True:
             chunk = self.grid.chunk_shape(lanes)
             compiled = self.program(math.prod(chunk))
@@ -182,6 +182,13 @@ class _Chunks:
             if needed <= budget or lanes == 1:
                 return chunk, compiled
             lanes = max(1, min(lanes // 2, lanes * budget // needed))
+
+    def _by_work(self, equations: Equations) -> int:
+        """Cells of a chunk by the work in each: some for every worker, unless one product of matrices serves all."""
+        flags = [axis == 0 for axis, of in zip(IN_AXES, self.arguments(1), strict=True) for _ in jax.tree.leaves(of)]
+        counts = census(equations.jaxpr, flags, COMPONENTS)
+        share = self.grid.size if multiplies(counts) else -(-self.grid.size // n_workers())
+        return min(self.n_devices * _most(counts), share)
 
     def _narrowed(self, lanes: int, equations: Equations) -> int:
         """So few cells that the widest results in between stay in the caches of a CPU."""
@@ -192,12 +199,11 @@ class _Chunks:
         return max(1, min(lanes, self.n_devices * lanes * MAX_WIDTH // max(1, width)))
 
 
-def _by_work(equations: Equations) -> int:
-    """Cells of a chunk by the work in each."""
+def _most(counts: Census) -> int:
+    """Most cells of a chunk, by the work in each."""
     platform = jax.default_backend()
     few = LANES.get(platform, LANES_ELSEWHERE)
     most = MAX_LANES.get(platform, LANES_ELSEWHERE)
-    counts = census(equations.jaxpr, [True] * len(equations.jaxpr.invars), COMPONENTS)
     if not counts.loops or counts.dense or counts.fallbacks:
         return few
     return max(few, min(most, WORK // (counts.iterations * max(1, counts.in_loops))))
