@@ -23,8 +23,8 @@ from jaxdyn.engine.native_text import DRIVER, PRELUDE
 
 __all__ = ["Writer"]
 
-# Lanes times equations times iterations from which threads pay: a third of a millisecond.
-LITTLE = 20_000_000
+# Lanes times equations times iterations from which threads pay: a third of a millisecond on a core of 2025.
+LITTLE = 40_000_000
 
 # Iterations of an inner loop that the compiler may write out.
 SHORT = 16

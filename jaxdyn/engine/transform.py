@@ -93,6 +93,7 @@ def lanes(
     check_engine(engine)
 
     calls: dict[Any, Call] = {}  # those that have been checked
+    undivided: set[Any] = set()  # those that one program does, whoever calls
 
     @functools.wraps(fn)
     def batched(*args: Any, **kwargs: Any) -> Any:
@@ -101,19 +102,24 @@ def lanes(
             call, arrays = call_of(fn, in_axes, out_axes, engine, args, kwargs)
             if key is not None:
                 calls[key] = call
-        return _evaluate(call, arrays)
+        return _evaluate(call, arrays, key, undivided)
 
     return batched
 
 
-def _evaluate(call: Call, arrays: list[Any]) -> Any:
+def _evaluate(call: Call, arrays: list[Any], key: Any, undivided: set[Any]) -> Any:
     """Results of a compiled program, with the options that only the outermost `jit` may have."""
     programs = programs_of(call.fn.value)
     if any(isinstance(array, Tracer) for array in arrays) or jax.default_backend() not in COMPILER_OPTIONS:
         return programs.inside(call, arrays)
     try:
-        if (pieces := _pieces_of(programs, call, arrays)) is not None:
-            return pieces(arrays)
+        if key not in undivided:
+            threads = getattr(call.engine, "threads", None) or n_cores()
+            engine = _divided_by(programs, call, arrays, threads)
+            if engine is not None and (pieces := _pieces_of(programs, call, arrays, engine, threads)) is not None:
+                return pieces(arrays)
+            if engine is None and threads > 1 and key is not None:
+                undivided.add(key)
         return programs.outermost(call, arrays)
     except ValueError as error:  # within another trace, through what `fn` closes over
         if "compiler_options" not in str(error):
@@ -125,17 +131,22 @@ def _evaluate(call: Call, arrays: list[Any]) -> Any:
     return programs.inside(call, arrays)
 
 
-def _pieces_of(programs: Programs, call: Call, arrays: list[Any]) -> Callable[[list[Any]], Any] | None:
-    """Function of the arrays of a call that runs it on several cores; None where one is enough, or another trace is."""
-    threads = getattr(call.engine, "threads", None) or n_cores()
+def _divided_by(programs: Programs, call: Call, arrays: list[Any], threads: int) -> Xla | None:
+    """The engine of a call that is divided among several cores; None where one program is enough."""
     if threads == 1 or lanes_of(call, arrays) < BLOCK * threads or isinstance(call.engine, Vmap | Native | Mosaic):
         return None
     shapes = (call, threads, *((np.shape(array), array.dtype) for array in arrays if hasattr(array, "dtype")))
     if shapes not in programs.split:
         programs.split[shapes] = _split(call, [aval_of(array) for array in arrays], threads)
-    engine = programs.split[shapes]
+    return programs.split[shapes]
+
+
+def _pieces_of(
+    programs: Programs, call: Call, arrays: list[Any], engine: Xla, threads: int
+) -> Callable[[list[Any]], Any] | None:
+    """Function of the arrays of a call that runs it on several cores; None within a piece, or another trace."""
     # Within another trace a new array is traced as well.
-    if engine is None or is_worker() or not all(map(is_at_home, arrays)) or isinstance(jnp.zeros(()), Tracer):
+    if is_worker() or not all(map(is_at_home, arrays)) or isinstance(jnp.zeros(()), Tracer):
         return None
     avals = tuple(map(aval_of, arrays))
     key = (call, avals, threads, settings_of_jax())
