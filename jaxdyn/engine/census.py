@@ -135,6 +135,8 @@ class Census:
     products: int = 0
     """Multiplications a lane in products of whole arrays and matrices that all lanes share."""
     products_in_loops: int = 0
+    own_products: int = 0
+    """The same where both differ between lanes."""
     fallbacks: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     """Primitives without a rule."""
     fallbacks_in_loops: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
@@ -152,6 +154,7 @@ class Census:
         self.repeated = max(self.repeated, body.repeated, body.expensive * numbers)
         self.products += body.products
         self.products_in_loops += body.products
+        self.own_products += body.own_products
         for mine, its in ((self.dense, body.dense), (self.dense_in_loops, body.dense)):
             mine.update(its)
         for mine, its in ((self.fallbacks, body.fallbacks), (self.fallbacks_in_loops, body.fallbacks)):
@@ -209,17 +212,13 @@ def _count(equation: Any, given: list[bool], limit: int, counts: Census) -> None
         counts.expensive += n * (name in EXPENSIVE)
     elif is_elementwise(equation) or name in DENSE:
         counts.dense[name] += 1
-        counts.products += _by_shared(equation, given)
+        if name == "dot_general" and given[0] and given[1]:
+            counts.own_products += _n_equations(equation) // 2
+        elif name == "dot_general" and not any(equation.params["dimension_numbers"][1]):
+            counts.products += _n_equations(equation) // 2
     else:
         counts.fallbacks[name] += 1
         counts.fallbacks_in_loops[name] += name in _INNER  # a loop left to JAX is one
-
-
-def _by_shared(equation: Any, given: list[bool]) -> int:
-    """Multiplications of a product with a matrix that all lanes share, which is one product for all of them."""
-    if equation.primitive.name != "dot_general" or given[0] == given[1]:
-        return 0
-    return 0 if any(equation.params["dimension_numbers"][1]) else _n_equations(equation) // 2
 
 
 def _called(params: Any, given: list[bool], limit: int, counts: Census | None) -> list[bool]:
