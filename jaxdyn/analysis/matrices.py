@@ -3,6 +3,7 @@
 import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -36,8 +37,12 @@ def generic_frame(k: int, n: int, dtype: Any) -> Float[Array, "k n"]:
 
 @functools.cache
 def _frame(k: int, n: int, dtype: Any) -> Any:
-    """The frame, by NumPy: XLA would take a tenth of a second to compile it, and seconds for ten rows written out."""
-    vectors = np.random.RandomState(0).standard_normal((k, n))  # whose numbers no version of NumPy may change
+    """The frame, computed while tracing: written out for ten rows it would take XLA seconds to compile."""
+    # XLA's full optimization would take three times as long, for the same numbers.
+    options: Any = {"xla_backend_optimization_level": 1}
+    draw = jax.jit(lambda key: jax.random.normal(key, (k, n), dtype), compiler_options=options)
+    with jax.ensure_compile_time_eval():
+        vectors = np.asarray(draw(jax.random.key(0)))
     q, r = np.linalg.qr(vectors.T)
     return np.ascontiguousarray((q * np.sign(np.diagonal(r))).T).astype(dtype)
 

@@ -150,7 +150,7 @@ def chosen(jaxpr: Any, flags: list[bool], platform: str, lanes: int) -> Engine:
         if work >= LONG and _small(census(jaxpr, flags, NATIVE_COMPONENTS), MOST_NATIVE):
             return Native(instead=Vmap())
     if platform == "cpu" and multiplies(counts):
-        return Xla(block=lanes)
+        return Xla(block=lanes, components=1)
     if brief or _foreign(counts):
         return Vmap()
     if _small(counts, MOST_EQUATIONS) and counts.repeated <= MOST_REPEATED:
