@@ -6,6 +6,8 @@ therefore rebuilt without calling it: annotations describe what one system's ana
 """
 
 import dataclasses
+import types
+from collections.abc import Callable
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -69,3 +71,12 @@ def record(cls: type[_T]) -> type[_T]:
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
     return cls
+
+
+def callable_tree(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Callable pytree of any function; a method or object gets an identity, for it equals itself also when changed."""
+    # Not treedef_is_leaf: it takes a record without leaves for a leaf.
+    if jax.tree.structure(function) != jax.tree.structure(0):
+        return function
+    is_object = isinstance(function, types.MethodType) or isinstance(type(function).__call__, types.FunctionType)
+    return jax.tree_util.Partial((lambda *arguments: function(*arguments)) if is_object else function)

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxdyn._record import record, static
+from jaxdyn._record import callable_tree, record, static
 from jaxdyn._types import Array, ArrayLike, Bool, Float, Int
 from jaxdyn.integrate import Walk, walking
 from jaxdyn.methods import Method
 from jaxdyn.roots import bracketed_root
 from jaxdyn.stochastic import SDE
-from jaxdyn.system import System, callable_tree
+from jaxdyn.system import System
 
 __all__ = ["Crossing", "Place", "Search", "Watch", "check_direction", "watch_of"]
 

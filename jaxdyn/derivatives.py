@@ -10,9 +10,9 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
 from jaxdyn._arrays import stacked
-from jaxdyn._record import record, static
+from jaxdyn._record import callable_tree, record, static
 from jaxdyn._types import Array, Scalar, is_concrete, matmul
-from jaxdyn.system import System, callable_tree, require_system
+from jaxdyn.system import System, require_system
 
 __all__ = ["with_jacobian", "with_jvp"]
 

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._arrays import given_dtype
-from jaxdyn._record import record, static
+from jaxdyn._record import callable_tree, record, static
 from jaxdyn._types import Array, ArrayLike, Float, Int, is_concrete, whole_number
 from jaxdyn.about import About
 from jaxdyn.integrate import repeat, walking
 from jaxdyn.methods import Method
 from jaxdyn.steps import method_of
 from jaxdyn.stochastic import SDE
-from jaxdyn.system import Flow, Map, callable_tree
+from jaxdyn.system import Flow, Map
 
 __all__ = ["Constant", "Equations", "OfParams", "map_of", "number_of", "require_flow", "stroboscopic"]
 

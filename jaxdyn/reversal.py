@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._arrays import stacked
-from jaxdyn._record import record
+from jaxdyn._record import callable_tree, record
 from jaxdyn._types import Array, is_concrete
 from jaxdyn.about import About
 from jaxdyn.derived import FromParams, Samples
 from jaxdyn.stochastic import SDE
-from jaxdyn.system import System, callable_tree, require_system
+from jaxdyn.system import System, require_system
 
 __all__ = ["time_reversed"]
 

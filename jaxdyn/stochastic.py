@@ -10,10 +10,10 @@ import numpy as np
 
 from jaxdyn._arrays import is_same_in_all_lanes, like, stacked
 from jaxdyn._noise import normals
-from jaxdyn._record import record, static
+from jaxdyn._record import callable_tree, record, static
 from jaxdyn._types import Array, ArrayLike, Float, Int, Scalar, is_concrete, matmul
 from jaxdyn.about import About
-from jaxdyn.system import Flow, System, callable_tree, flow
+from jaxdyn.system import Flow, System, flow
 
 __all__ = ["SDE", "Ito", "Stratonovich", "sde"]
 

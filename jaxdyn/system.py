@@ -4,7 +4,6 @@ Everything that can be checked without running the equations is checked here, on
 """
 
 import dataclasses
-import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._arrays import like, strong, system_dtype
-from jaxdyn._record import record, static
+from jaxdyn._record import callable_tree, record, static
 from jaxdyn._types import Array, ArrayLike, Float, Int, Scalar, is_concrete
 from jaxdyn.about import About, unknown_name
 
@@ -243,15 +242,6 @@ def _build(
     system = kind(function, leaves, start, names, about)
     jax.eval_shape(lambda s: s(s.time(0, 0, 0), s.x0), system)  # wrong fields fail here, not in a sweep
     return system
-
-
-def callable_tree(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Callable pytree of any function; a method or object gets an identity, for it equals itself also when changed."""
-    # Not treedef_is_leaf: it takes a record without leaves for a leaf.
-    if jax.tree.structure(function) != jax.tree.structure(0):
-        return function
-    is_object = isinstance(function, types.MethodType) or isinstance(type(function).__call__, types.FunctionType)
-    return jax.tree_util.Partial((lambda *arguments: function(*arguments)) if is_object else function)
 
 
 def _state_names(names: Sequence[str] | None, dim: int) -> tuple[str, ...]:

@@ -132,11 +132,9 @@ class Census:
     dense: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     """Primitives on whole arrays with the lanes last."""
     dense_in_loops: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    products: int = 0
-    """Multiplications a lane in products of whole arrays and matrices that all lanes share."""
-    products_in_loops: int = 0
-    own_products: int = 0
-    """The same where both differ between lanes."""
+    products: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    """Multiplications a lane in products of whole arrays: by matrices that are "shared", or each lane's "own"."""
+    products_in_loops: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     fallbacks: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     """Primitives without a rule."""
     fallbacks_in_loops: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
@@ -152,12 +150,11 @@ class Census:
         self.in_loops += body.equations
         self.expensive += body.expensive
         self.repeated = max(self.repeated, body.repeated, body.expensive * numbers)
-        self.products += body.products
-        self.products_in_loops += body.products
-        self.own_products += body.own_products
         for mine, its in ((self.dense, body.dense), (self.dense_in_loops, body.dense)):
             mine.update(its)
         for mine, its in ((self.fallbacks, body.fallbacks), (self.fallbacks_in_loops, body.fallbacks)):
+            mine.update(its)
+        for mine, its in ((self.products, body.products), (self.products_in_loops, body.products)):
             mine.update(its)
 
 
@@ -212,10 +209,9 @@ def _count(equation: Any, given: list[bool], limit: int, counts: Census) -> None
         counts.expensive += n * (name in EXPENSIVE)
     elif is_elementwise(equation) or name in DENSE:
         counts.dense[name] += 1
-        if name == "dot_general" and given[0] and given[1]:
-            counts.own_products += _n_equations(equation) // 2
-        elif name == "dot_general" and not any(equation.params["dimension_numbers"][1]):
-            counts.products += _n_equations(equation) // 2
+        if name == "dot_general":
+            shared = not all(given) and not any(equation.params["dimension_numbers"][1])
+            counts.products["shared" if shared else "own"] += _n_equations(equation) // 2
     else:
         counts.fallbacks[name] += 1
         counts.fallbacks_in_loops[name] += name in _INNER  # a loop left to JAX is one

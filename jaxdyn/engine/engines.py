@@ -166,8 +166,8 @@ def _small(counts: Census, most: int) -> bool:
 def multiplies(counts: Census) -> bool:
     """Whether loops multiply by large matrices that all lanes share: with the lanes last, once for all of them."""
     left_to_jax = counts.fallbacks_in_loops.keys() & {"scan", "while"}
-    many = counts.products_in_loops >= max(MANY_PRODUCTS, MANY_TO_ONE * counts.own_products)
-    return many and not left_to_jax
+    products = counts.products_in_loops
+    return products["shared"] >= max(MANY_PRODUCTS, MANY_TO_ONE * products["own"]) and not left_to_jax
 
 
 def _foreign(counts: Census) -> bool:

@@ -27,7 +27,7 @@ def program(loop: Loop, vectors: int | None, most: int) -> tuple[str, Writer]:
     """
     writer = Writer(loop, vectors or 1)
     text = writer.program()
-    groups = min(_best(writer), most) if vectors is None else vectors
+    groups = vectors or min(_best(writer), most)
     if vectors is None and groups > 1:
         text = Writer(loop, groups).program()
     return ORDERED + text if groups == FULL else text, writer

@@ -167,10 +167,10 @@ def _split(call: Call, avals: list[Any], threads: int) -> Xla | None:
         return None
     if any(isinstance(constant, Tracer) for constant in closed.consts):
         return None
-    counts = census(closed.jaxpr, flags, COMPONENTS)
     asked = getattr(call.engine, "threads", None) is not None
     if engine.block is not None and engine.block >= n and not asked:
         return None  # all lanes at once, in products that XLA shares out
+    counts = census(closed.jaxpr, flags, COMPONENTS)
     return engine if asked or n * counts.iterations * counts.in_loops >= MUCH else None
 
 

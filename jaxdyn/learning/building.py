@@ -8,13 +8,14 @@ import jax
 import numpy as np
 
 from jaxdyn._arrays import strong
+from jaxdyn._record import callable_tree
 from jaxdyn._types import default_dtype, whole_number
 from jaxdyn.about import About
 from jaxdyn.learning.layouts import Layout, Leaf, names_of, path_text, unique
 from jaxdyn.learning.players import Player, require_traceable, state_leaves
 from jaxdyn.learning.plays import Play, Simultaneous
 from jaxdyn.learning.training import Losses, Training
-from jaxdyn.system import Map, callable_tree, iterated_map
+from jaxdyn.system import Map, iterated_map
 
 __all__ = ["arrays_of", "training_map"]
 

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxdyn._record import coordinate, labelled, record, static
+from jaxdyn._record import callable_tree, coordinate, labelled, record, static
 from jaxdyn._types import Array, Float, Int, PyTree, Shaped, whole_number
 from jaxdyn.errors import Status
 from jaxdyn.learning.curvature import sharpness
 from jaxdyn.learning.preconditioners import has_hyper, own_preconditioner, preconditioner
 from jaxdyn.learning.training import Losses, training_of
 from jaxdyn.reducers import Span, reduce
-from jaxdyn.system import Map, callable_tree
+from jaxdyn.system import Map
 
 __all__ = ["SharpnessCourse", "SharpnessCourseResult", "sharpness_course"]
 

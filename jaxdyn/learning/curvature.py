@@ -10,13 +10,12 @@ import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from jaxdyn._record import detail, labelled, record
+from jaxdyn._record import callable_tree, detail, labelled, record
 from jaxdyn._types import Array, ArrayLike, Float, Int, PyTree, whole_number
 from jaxdyn.analysis.matrices import tolerance_of
 from jaxdyn.errors import Status
 from jaxdyn.learning.lanczos import leading_vectors, length_of
 from jaxdyn.learning.training import require_number
-from jaxdyn.system import callable_tree
 
 __all__ = ["Sharpness", "sharpness"]
 

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from jaxdyn._record import inlined, labelled, record
+from jaxdyn._record import callable_tree, inlined, labelled, record
 from jaxdyn._types import Array, Float, Int, is_concrete, whole_number
 from jaxdyn.errors import JaxdynWarning, Status
 from jaxdyn.learning.descent import Descent, descent_step, first_descent, losses_beside, reverse_mode_named
 from jaxdyn.learning.optimizers import required_optimizer
 from jaxdyn.learning.unknowns import Unknowns, n_numbers, placed, starts_of, unknowns_of
-from jaxdyn.system import System, callable_tree
+from jaxdyn.system import System
 
 __all__ = ["Fit", "fit"]
 

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxdyn._arrays import given_dtype
-from jaxdyn._record import record, static
+from jaxdyn._record import callable_tree, record, static
 from jaxdyn._types import Array, ArrayLike
 from jaxdyn.learning.layouts import Layout, form
 from jaxdyn.learning.players import Player
 from jaxdyn.learning.plays import Play
-from jaxdyn.system import Map, System, callable_tree
+from jaxdyn.system import Map, System
 
 __all__ = [
     "Losses",

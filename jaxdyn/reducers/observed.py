@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdyn._record import record, static
+from jaxdyn._record import callable_tree, record, static
 from jaxdyn._types import Array, is_concrete
 from jaxdyn.about import unknown_name
-from jaxdyn.system import System, callable_tree
+from jaxdyn.system import System
 
 __all__ = ["Component", "Observed", "Watching", "bound", "one_number", "watched"]
 

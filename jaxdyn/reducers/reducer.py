@@ -6,10 +6,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxdyn._record import record
+from jaxdyn._record import callable_tree, record
 from jaxdyn._types import Array, ArrayLike
 from jaxdyn.analysis.batches import N_BATCHES
-from jaxdyn.system import System, callable_tree
+from jaxdyn.system import System
 
 __all__ = ["Reducer", "Span"]
 

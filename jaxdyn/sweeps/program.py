@@ -119,6 +119,8 @@ class Settings:
     """How the cells of a chunk are computed."""
     devices: tuple[Any, ...] = ()
     """Which compute together; none for JAX's default device."""
+    alone: bool = True
+    """Whether this process computes all chunks: then some need not be left for others."""
 
 
 def chunk_programs(
@@ -187,7 +189,7 @@ class _Chunks:
         """Cells of a chunk by the work in each: some for every worker, unless one product of matrices serves all."""
         flags = [axis == 0 for axis, of in zip(IN_AXES, self.arguments(1), strict=True) for _ in jax.tree.leaves(of)]
         counts = census(equations.jaxpr, flags, COMPONENTS)
-        share = self.grid.size if multiplies(counts) else -(-self.grid.size // n_workers())
+        share = self.grid.size if self.settings.alone and multiplies(counts) else -(-self.grid.size // n_workers())
         return min(self.n_devices * _most(counts), share)
 
     def _narrowed(self, lanes: int, equations: Equations) -> int:

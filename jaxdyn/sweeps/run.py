@@ -146,7 +146,8 @@ def sweep(
     budget = None if memory is None else bytes_of(memory)
     used = chosen_devices(devices)
     with lead_first():
-        settings = Settings(_cells_of_chunk(chunk, store), budget, engine, used)
+        alone = executor is None and jax.process_count() == 1
+        settings = Settings(_cells_of_chunk(chunk, store), budget, engine, used, alone)
         plan = make_plan(system, grid, measure, names, int(seed), settings)
         earlier = None if reuse is None else Earlier(plan, reuse)
         sink = _sink(plan, _with_own(provenance(plan, measure, int(seed)), attributes), store)

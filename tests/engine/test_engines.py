@@ -34,14 +34,11 @@ def test_engines_are_chosen_by_what_a_function_holds(compiler, monkeypatch):
     assert chosen(repeated(end_of_two), 10, 3) == Vmap()  # over before compiling pays
     assert chosen(lambda x: x + 1, many, 3) == Vmap()  # no loop
     assert chosen(repeated(jnp.sort), many, 3) == Vmap()
-    assert chosen(repeated(lambda c: jnp.eye(200) @ c), many, 200) == Xla(
-        block=many, components=1
-    )  # one product for all lanes
+    at_once = Xla(block=many, components=1)  # one product for all lanes
+    assert chosen(repeated(lambda c: jnp.eye(200) @ c), many, 200) == at_once
     assert chosen(repeated(lambda c: jnp.eye(100) @ c), many, 100) == Vmap()  # too small for that
     assert chosen(repeated(lambda c: jnp.outer(c, c) @ c), many, 100) == Vmap()  # products of their own
-    assert chosen(repeated(lambda c: jnp.eye(100) @ jnp.outer(c, c) @ c), many, 100) == Xla(
-        block=many, components=1
-    )  # few of these
+    assert chosen(repeated(lambda c: jnp.eye(100) @ jnp.outer(c, c) @ c), many, 100) == at_once  # few of these
     assert chosen(repeated(lambda c: jnp.outer(c, c) @ (jnp.eye(200) @ c)), many, 200) == Vmap()
     assert chosen(repeated(lambda c: c * c), many, 200) == Xla(components=1)
     large = chosen(repeated(lambda c: c * c), 10 * many, 100)  # enough work for a long compilation

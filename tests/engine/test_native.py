@@ -285,3 +285,24 @@ def test_shifts(dtype, x64):
 def test_shifts_that_c_does_in_another_way_are_left_to_xla():
     with pytest.raises(kernels.Unsupported, match=">> of int32"):
         once(lax.shift_right_logical)(np.arange(8, dtype=np.int32), np.ones(8, np.int32))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("name", ["fitzhugh_nagumo", "van_der_pol", "logistic", "henon"])
+def test_eight_vectors_of_a_small_system_equal_vmap(name, dtype, x64, monkeypatch):
+    """Small systems in many lanes, of which the last block is filled up."""
+    texts, begun = [], native_compiler.begun
+    monkeypatch.setattr(native_compiler, "begun", lambda text, *rest: texts.append(text) or begun(text, *rest))
+    system = jaxdyn.models.REGISTRY[name](dtype=dtype)
+    step = {"n_steps": 4} if system.discrete else {"n_steps": 12, "dt": 0.05, "method": jaxdyn.RK4()}
+
+    def last(x0):
+        return jaxdyn.final_state(system.with_state(x0), **step).x
+
+    moved = np.random.default_rng(0).uniform(-0.05, 0.05, (1031, system.dim))
+    x0 = (np.asarray(system.x0)[None] + moved).astype(dtype)
+    got, expected = lanes(last, engine=Native())(x0), jax.vmap(last)(x0)
+    assert any(f"#define BLOCK {128 if dtype == jnp.float32 else 64}\n" in text for text in texts)
+    # At most 20 roundings a step of numbers up to 3, which grow by at most 4 a step of a map, by e^3 along a flow.
+    growth = 4**4 if system.discrete else np.exp(3)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=step["n_steps"] * 20 * 3 * np.finfo(dtype).eps * growth)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from interfaces import random_params
 
 import jaxdyn
 from jaxdyn.models import coadaptation_offsets as offsets
@@ -45,10 +46,7 @@ def test_error_is_the_expectation_over_targets():
 def random_interfaces(count, n, d):
     """Parameters, offsets and directions; a third without offset, a third of targets of equal size."""
     random = np.random.default_rng(10 * n + d)
-    params = {"sigma_k": (0.05, 1), "sigma_w": (0.05, 1), "gamma_k": (0.05, 2), "gamma_w": (0.05, 2)}
-    params = {name: random.uniform(*ends, count) for name, ends in params.items()}
-    params["tau"] = random.uniform(0.4, 2, (count, d))
-    params["tau"][::3] = random.uniform(0.9, 2, (len(params["tau"][::3]), 1))
+    params = random_params(random, count, d)
     b = random.uniform(-1, 1, (count, n))
     b[1::3] = 0
     return params, b, random.standard_normal((count, min(n, d), n))

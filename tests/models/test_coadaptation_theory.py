@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from interfaces import random_params
 
 import jaxdyn
 from jaxdyn.models import coadaptation_theory as theory
@@ -18,10 +19,7 @@ ROUNDING = 1e-12  # some thousand roundings of numbers of order one
 def random_interfaces(count, n, d):
     """Parameters, active targets and directions; a third at minima, and a third of targets of equal size."""
     random = np.random.default_rng(10 * n + d)
-    params = {"sigma_k": (0.05, 1), "sigma_w": (0.05, 1), "gamma_k": (0.05, 2), "gamma_w": (0.05, 2)}
-    params = {name: random.uniform(*ends, count) for name, ends in params.items()}
-    params["tau"] = random.uniform(0.4, 2, (count, d))
-    params["tau"][::3] = random.uniform(0.9, 2, (len(params["tau"][::3]), 1))
+    params = random_params(random, count, d)
     active = params["tau"] ** 2 > np.sqrt(params["sigma_k"] * params["sigma_w"])[:, None]
     active &= random.random((count, d)) < 0.6
     active &= np.cumsum(active, axis=1) <= n

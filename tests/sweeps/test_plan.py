@@ -26,6 +26,14 @@ def two_workers(monkeypatch):
     monkeypatch.setattr(programs, "n_workers", lambda: 2)
 
 
+@pytest.mark.parametrize(("n", "alone", "cells"), [(80, True, 12), (80, False, 6), (20, True, 6)])
+def test_one_product_of_a_large_matrix_serves_all_cells_where_no_other_process_takes_some(two_workers, n, alone, cells):
+    network = jaxdyn.models.random_rnn(n=n)
+    grid = make_grid(network, {"g": np.linspace(1, 2, 12)})
+    run = functools.partial(jaxdyn.final_state, n_steps=5, dt=0.1)
+    assert plans.make_plan(network, grid, run, None, 0, Settings(alone=alone)).chunk == (cells,)
+
+
 def test_a_small_budget_makes_small_chunks(two_workers):
     neuron = jaxdyn.models.fitzhugh_nagumo()
     run = functools.partial(jaxdyn.trajectory, n_steps=100, dt=0.1)
