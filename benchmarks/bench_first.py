@@ -1,12 +1,14 @@
 """Seconds to the first result: a sweep of ten cells in a fresh process, against plain `jax.vmap` of the same measure.
 
-Each run is a process of its own, from the first import to numbers in host memory, in turn. `jax.vmap, labelled` puts
-what it computes into an xarray.Dataset, as a sweep does.
+Each run is a process of its own, in turn: `fresh` counts from the first import to numbers in host memory, `imported`
+from the call on, in a process that has imported all libraries. `jax.vmap, labelled` puts what it computes into an
+xarray.Dataset, as a sweep does.
 
     python benchmarks/bench_first.py [--repetitions 5] [--problems states spectrum] [--smoke]
 """
 
 import argparse
+import itertools
 import os
 import statistics
 import subprocess
@@ -16,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 N_CELLS = 10
+STARTS = ("fresh", "imported")
 WAYS = ("jaxdyn.sweep", "jax.vmap, labelled", "jax.vmap")
 PROBLEMS = ("states", "spectrum", "lorenz", "fixed points", "eigenvalues")
 
@@ -40,8 +43,16 @@ def problem(name: str) -> tuple[Any, str, tuple[float, float], Callable[[Any], A
     }[name]
 
 
-def run_alone(name: str, way: str) -> None:
+def run_alone(name: str, way: str, start: str) -> None:
     """One run, in this process; prints its seconds."""
+    if start == "imported":
+        import jax.numpy as jnp
+        import xarray
+
+        import jaxdyn
+
+        jaxdyn.models  # noqa: B018
+        jnp.zeros(3) + 1
     began = time.perf_counter()
     import jax
     import numpy as np
@@ -64,10 +75,11 @@ def run_alone(name: str, way: str) -> None:
     print(time.perf_counter() - began)
 
 
-def seconds(name: str, way: str) -> float:
-    """One run in a process of its own."""
-    words = [sys.executable, __file__, "--alone", name, way]
-    return float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+def seconds(name: str, way: str, start: str) -> float:
+    """One run in a process of its own, which may keep the bytecode of what it imports, as installed packages do."""
+    words = [sys.executable, __file__, "--alone", name, way, start]
+    cached = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return float(subprocess.run(words, check=True, capture_output=True, text=True, env=cached).stdout)
 
 
 def main() -> None:
@@ -75,7 +87,7 @@ def main() -> None:
     arguments.add_argument("--repetitions", type=int, default=5)
     arguments.add_argument("--problems", nargs="+", choices=PROBLEMS, default=PROBLEMS)
     arguments.add_argument("--smoke", action="store_true", help="one run of each, nothing is written")
-    arguments.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
+    arguments.add_argument("--alone", nargs=3, help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.alone:
         run_alone(*options.alone)
@@ -83,14 +95,17 @@ def main() -> None:
     import timing
 
     results = {}
-    for name in options.problems:
+    for name, start in itertools.product(options.problems, STARTS):
         times: dict[str, list[float]] = {way: [] for way in WAYS}
         for _ in range(1 if options.smoke else options.repetitions):
             for way in WAYS:
-                times[way].append(seconds(name, way))
+                times[way].append(seconds(name, way, start))
         medians = {way: statistics.median(of) for way, of in times.items()}
-        results[name] = {"load_average": os.getloadavg()[0], "seconds": times, "median_seconds": medians}
-        print(f"{name:14}" + "".join(f"{way} {median:.2f} s   " for way, median in medians.items()), flush=True)
+        found = {"load_average": os.getloadavg()[0], "seconds": times, "median_seconds": medians}
+        results.setdefault(name, {})[start] = found
+        print(
+            f"{name:14}{start:10}" + "".join(f"{way} {median:.2f} s   " for way, median in medians.items()), flush=True
+        )
     if not options.smoke:
         path = timing.save(timing.named("bench_first", options.problems, PROBLEMS), results)
         print(f"written to {path.relative_to(timing.RESULTS.parent.parent)}")

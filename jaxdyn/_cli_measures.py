@@ -153,7 +153,7 @@ def results_of(
     request: Request, system: System, over: Mapping[str, np.ndarray], measure: Any
 ) -> dict[str, tuple[Variable, Any]]:
     """What is kept of a cell, by name: words and shapes, from tracing the measure and computing nothing."""
-    one = first_cell(system, make_grid(system, over), jax.random.key(0))
+    one = first_cell(system, make_grid(system, over), 0)
     try:
         cell = Cell(measure)
         shapes = jax.eval_shape(cell, *one)

@@ -40,7 +40,7 @@ class Variable:
 
 
 class Cell:
-    """Function of (system, swept values, cell number, key) that gives named arrays, `status` among them.
+    """Function of (system, swept values, cell number, seed) that gives named arrays, `status` among them.
 
     Tracing it fills `variables`, what is known about each array.
     """
@@ -51,13 +51,13 @@ class Cell:
         self.keep = keep
         self.variables: dict[str, Variable] = {}
 
-    def __call__(self, system: System, values: Mapping[str, Array], number: Array, key: Array) -> dict[str, Array]:
+    def __call__(self, system: System, values: Mapping[str, Array], number: Array, seed: Array) -> dict[str, Array]:
         """Results of one cell."""
         system = place(system, values)
         named: dict[str, Array] = {}
         for prefix, function in self.measures.items():
             # One key per cell, from the seed and the cell's number only: chunks and devices do not matter.
-            own = {"key": jax.random.fold_in(key, number)} if self.takes_key[prefix] else {}
+            own = {"key": jax.random.fold_in(jax.random.key(seed), number)} if self.takes_key[prefix] else {}
             for variable, value in _flatten(function(system, **own), prefix):
                 if variable.name in named:
                     raise ValueError(f"the measure gives two results called {variable.name!r}; rename one")
@@ -71,10 +71,10 @@ class Cell:
         }
 
 
-def first_cell(system: System, grid: Grid, key: Array) -> tuple[Any, ...]:
+def first_cell(system: System, grid: Grid, seed: int) -> tuple[Any, ...]:
     """What a `Cell` of this grid takes."""
     values = {target: np.asarray(array[0]) for axis in grid.axes for target, array in axis.values.items()}
-    return system, values, np.uint32(0), key
+    return system, values, np.uint32(0), np.uint32(seed)
 
 
 def kept(variables: Mapping[str, Variable], keep: Sequence[str] | None) -> list[str]:

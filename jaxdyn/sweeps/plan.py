@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdyn._fingerprint import digest, environment, program_parts
-from jaxdyn._types import Array, default_dtype
+from jaxdyn._types import default_dtype
 from jaxdyn.engine.engines import Engine
 from jaxdyn.errors import Status
 from jaxdyn.sweeps.devices import is_out_of_memory
@@ -59,7 +59,7 @@ class Plan:
     layouts: tuple[Layout, ...]
     coordinates: dict[str, tuple[tuple[str, ...], np.ndarray[Any, Any]]]
     programs: Programs
-    key: Array
+    seed: np.uint32
     takes_key: bool
     x64: bool
     cell: Callable[..., Any]
@@ -77,7 +77,7 @@ class Plan:
             CELL: self._cell_digest(),
             "parameters and start": digest([*rest.params.keys(), *jax.tree.leaves(rest)]),
             "grid": digest([*self.grid.dims, *values]),
-            "seed": digest([jax.random.key_data(self.key)]) if self.takes_key else "unused",
+            "seed": digest([self.seed]) if self.takes_key else "unused",
             "engine": repr(self.engine),
             "environment": json.dumps(environment(), sort_keys=True),
         }
@@ -88,7 +88,7 @@ class Plan:
         values, numbers = self.grid.cells(next(self.grid.regions(one)), one)
         values = {name: array[0] for name, array in values.items()}
         with jax.enable_x64(self.x64):
-            lowered = jax.jit(self.cell, keep_unused=True).lower(self.system, values, numbers[0], self.key)
+            lowered = jax.jit(self.cell, keep_unused=True).lower(self.system, values, numbers[0], self.seed)
         return digest(program_parts(lowered))
 
     def compute(self, region: Region, wanted: np.ndarray[Any, Any] | None = None) -> dict[str, np.ndarray[Any, Any]]:
@@ -108,13 +108,14 @@ class Plan:
         return results
 
     def _of_cells(self, values: dict[str, Any], numbers: Any) -> dict[str, np.ndarray[Any, Any]]:
-        while True:
-            program = self.programs.of(len(numbers))
-            try:
-                return self._in_pieces(program, values, numbers)
-            except (jax.errors.JaxRuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or not self.programs.halve(program):
-                    raise
+        with jax.enable_x64(self.x64):  # a thread does not inherit the mode of the one that started it
+            while True:
+                program = self.programs.of(len(numbers))
+                try:
+                    return self._in_pieces(program, values, numbers)
+                except (jax.errors.JaxRuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error) or not self.programs.halve(program):
+                        raise
 
     def _in_pieces(self, program: Program, values: dict[str, Any], numbers: Any) -> dict[str, np.ndarray[Any, Any]]:
         """Results of all cells of a chunk by a program for as many or fewer; the last piece is filled up."""
@@ -122,11 +123,8 @@ class Plan:
         for start in range(0, len(numbers), program.lanes):
             index = np.minimum(np.arange(start, start + program.lanes), len(numbers) - 1)
             piece = {name: array[index] for name, array in values.items()}
-            with (
-                _alone(program),
-                jax.enable_x64(self.x64),
-            ):  # a thread does not inherit the mode of the one that started it
-                found = program.run(jax.tree.leaves((self.system, piece, numbers[index], self.key)))
+            with _alone(program):
+                found = program.run(jax.tree.leaves((self.system, piece, numbers[index], self.seed)))
                 parts.append({name: np.asarray(array) for name, array in found.items()})
         whole = parts[0] if len(parts) == 1 else {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
         return {name: array[: len(numbers)] for name, array in whole.items()}
@@ -144,8 +142,7 @@ def make_plan(
     system: System, grid: Grid, measure: Any, keep: tuple[str, ...] | None, seed: int, settings: Settings
 ) -> Plan:
     """Trace the measure, choose what is kept, choose the chunk, compile it."""
-    key = jax.random.key(seed)
-    one = first_cell(system, grid, key)
+    one = first_cell(system, grid, seed)
     probe = Cell(measure)
     traced, shapes = jax.make_jaxpr(probe, return_shape=True)(*one)
     equations = Equations(traced, shapes)
@@ -162,9 +159,9 @@ def make_plan(
     layouts = tuple(_layout(name, dims.get(name, ()), shapes[name], probe.variables.get(name)) for name in wanted)
     _check_names(grid, layouts, coordinates)
     cell = equations.cell(wanted)
-    chunk, programs = chunk_programs(wanted, system, grid, key, settings, equations)
+    chunk, programs = chunk_programs(wanted, system, grid, one[-1], settings, equations)
     takes_key, x64 = any(probe.takes_key.values()), default_dtype() == np.float64
-    return Plan(system, grid, chunk, layouts, coordinates, programs, key, takes_key, x64, cell, settings.engine)
+    return Plan(system, grid, chunk, layouts, coordinates, programs, one[-1], takes_key, x64, cell, settings.engine)
 
 
 def _layout(name: str, dims: tuple[str, ...], array: Any, variable: Variable | None) -> Layout:

@@ -8,27 +8,27 @@ import sys
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxdyn._fingerprint import digest, program_parts, without_threads
-from jaxdyn._types import Array
 from jaxdyn.engine.census import Census, census
 from jaxdyn.engine.cores import n_cores
-from jaxdyn.engine.engines import COMPONENTS, Automatic, Engine, multiplies
-from jaxdyn.engine.programs import COMPILER_OPTIONS
+from jaxdyn.engine.engines import COMPONENTS, Engine, chosen, multiplies
+from jaxdyn.engine.programs import COMPILER_OPTIONS, QUICK_OPTIONS
 from jaxdyn.engine.transform import is_refused
 from jaxdyn.engine.transform import lanes as batch
 from jaxdyn.errors import JaxdynWarning
 from jaxdyn.sweeps.devices import default_memory, on_devices, round_up
 from jaxdyn.sweeps.grid import Grid
 from jaxdyn.sweeps.known import Equations
+from jaxdyn.sweeps.sizes import numbers, widest
 from jaxdyn.system import System
 
-__all__ = ["Program", "Programs", "Settings", "chunk_programs", "compiled_once", "widest"]
+__all__ = ["Program", "Programs", "Settings", "chunk_programs", "compiled_once"]
 
 # Cells of one chunk unless memory is shorter. Where the work in a cell is known, a chunk has so many that it takes a
 # good part of a second; else few on a CPU, which make progress and resume fine. An accelerator needs many to be full.
@@ -37,6 +37,11 @@ MAX_LANES = {"cpu": 1 << 17}
 LANES_ELSEWHERE = 1 << 18
 WORK = 2 * 10**10
 """Equations of a chunk on a CPU; C programs do 1e11 a second on a core, XLA's 1e10."""
+
+SOON = 2 * 10**8
+"""Numbers of a sweep from which XLA's optimization pays: some tenths of a second, of compiling or of running."""
+FULL = 8
+"""Cells of a program without it, on each device: from so many on, their number changes no bit (jax 0.10)."""
 
 # Chunks of which few cells are missing are computed by programs of so much fewer cells each, and not of every number.
 FEWER = 4
@@ -65,8 +70,8 @@ class Program:
 class Programs:
     """The program that the chunks run by, and smaller ones where the device's memory turns out too short for it."""
 
-    def __init__(self, first: Program, make: Callable[[int], Program]) -> None:
-        self.first = first
+    def __init__(self, first: Program, make: Callable[[int], Program], fewest: int = 1) -> None:
+        self.first, self.fewest = first, fewest
         self._now, self._make, self._lock = first, make, threading.Lock()
         self._for_few: dict[int, Program] = {}
 
@@ -74,7 +79,7 @@ class Programs:
         """The program for so many cells: for far fewer than a chunk has, a smaller one."""
         program = self._now
         lanes = program.lanes
-        while lanes // FEWER >= cells:
+        while lanes // FEWER >= max(cells, self.fewest):
             lanes //= FEWER
         if lanes == program.lanes:
             return program
@@ -124,29 +129,48 @@ class Settings:
 
 
 def chunk_programs(
-    names: tuple[str, ...], system: System, grid: Grid, key: Array, settings: Settings, equations: Equations
+    names: tuple[str, ...], system: System, grid: Grid, seed: np.uint32, settings: Settings, equations: Equations
 ) -> tuple[tuple[int, ...], Programs]:
     """Shape of a chunk and its programs; the caller's number of cells, or one that fits caches and memory."""
-    chunks = _Chunks(equations.cell(names), system, grid, key, settings)
 
-    def fitting() -> tuple[tuple[int, ...], Program, Callable[[int], Program]]:
-        return *chunks.fitting(equations), chunks.program
+    def fitting() -> tuple[tuple[int, ...], tuple[Program, Callable[[int], Program], int]]:
+        chunks = _Chunks(names, system, grid, seed, settings, equations)
+        chunk, first = chunks.fitting()
+        return chunk, (first, chunks.program, chunks.full * chunks.n_devices)
 
-    chunk, first, make = equations.known((names, grid.shape, settings, n_workers()), fitting)
-    return chunk, Programs(first, make)
+    chunk, programs = equations.known((names, grid.shape, settings, n_workers()), fitting)
+    return chunk, Programs(*programs)
 
 
 IN_AXES = (None, 0, 0, None)
-"""Of a cell's arguments: system, swept values, numbers, key."""
+"""Of a cell's arguments: system, swept values, numbers, seed."""
 
 
 class _Chunks:
     """Chunks of a sweep, of any number of cells, and their programs."""
 
-    def __init__(self, cell: Callable[..., Any], system: System, grid: Grid, key: Array, settings: Settings) -> None:
-        self.cell, self.system, self.grid, self.key, self.settings = cell, system, grid, key, settings
-        self.batched = batch(cell, IN_AXES, engine=settings.engine or Automatic(grid.size))
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        system: System,
+        grid: Grid,
+        seed: np.uint32,
+        settings: Settings,
+        equations: Equations,
+    ) -> None:
+        self.system, self.grid, self.seed, self.settings, self.equations = system, grid, seed, settings, equations
         self.n_devices = max(1, len(settings.devices))
+        leaves = (
+            (axis, leaf) for axis, of in zip(IN_AXES, self.arguments(1), strict=True) for leaf in jax.tree.leaves(of)
+        )
+        flags = [axis == 0 for axis, _ in leaves]
+        self.counts = census(equations.jaxpr, flags, COMPONENTS)
+        # Chosen by all cells, not by those of a chunk.
+        engine = settings.engine or chosen(equations.jaxpr, flags, jax.default_backend(), grid.size)
+        self.quick = settings.budget is None and max(grid.size, FULL) * numbers(equations.jaxpr) < SOON
+        self.full = FULL if self.quick else 1
+        self.cell = equations.cell(names)
+        self.batched = batch(self.cell, IN_AXES, engine=engine)
 
     def arguments(self, lanes: int) -> tuple[Any, ...]:
         """Arguments for so many cells, of which only the shapes count."""
@@ -156,13 +180,14 @@ class _Chunks:
             self.system,
             {name: np.repeat(array, lanes, 0) for name, array in values.items()},
             np.repeat(numbers, lanes),
-            self.key,
+            self.seed,
         )
 
-    def program(self, lanes: int) -> Program:
-        """Compiled code for so many cells, or a few more that the devices share evenly."""
-        shared = round_up(lanes, self.n_devices)
-        given = self.arguments(lanes), shared, self.settings.devices, self.arguments(shared)
+    def program(self, lanes: int, full: int = 1) -> Program:
+        """Compiled code for so many cells, or a few more that the devices share evenly, `full` each at least."""
+        lanes = max(lanes, full)
+        shared = round_up(max(lanes, full * self.n_devices), self.n_devices)
+        given = self.arguments(lanes), shared, self.settings.devices, self.arguments(shared), self.quick
         try:
             return compiled_once(self.batched, *given)
         except jax.errors.JaxRuntimeError as error:
@@ -170,31 +195,30 @@ class _Chunks:
                 raise
         return compiled_once(jax.vmap(self.cell, IN_AXES), *given)
 
-    def fitting(self, equations: Equations) -> tuple[tuple[int, ...], Program]:
+    def fitting(self) -> tuple[tuple[int, ...], Program]:
         """The chunk that was asked for, or the largest that caches and memory have room for."""
         if self.settings.lanes is not None:
             chunk = self.grid.chunk_shape(self.settings.lanes)
-            return chunk, self.program(math.prod(chunk))
+            return chunk, self.program(math.prod(chunk), self.full)
         budget = self.settings.budget or default_memory()
-        lanes = self._narrowed(self._by_work(equations), equations)
+        lanes = self._narrowed(self._by_work())
         while True:
             chunk = self.grid.chunk_shape(lanes)
-            compiled = self.program(math.prod(chunk))
+            compiled = self.program(math.prod(chunk), self.full)
             needed = _memory_of(compiled.run) * compiled.n_workers
             if needed <= budget or lanes == 1:
                 return chunk, compiled
             lanes = max(1, min(lanes // 2, lanes * budget // needed))
 
-    def _by_work(self, equations: Equations) -> int:
+    def _by_work(self) -> int:
         """Cells of a chunk by the work in each: some for every worker, unless one product of matrices serves all."""
-        flags = [axis == 0 for axis, of in zip(IN_AXES, self.arguments(1), strict=True) for _ in jax.tree.leaves(of)]
-        counts = census(equations.jaxpr, flags, COMPONENTS)
-        share = self.grid.size if self.settings.alone and multiplies(counts) else -(-self.grid.size // n_workers())
-        return min(self.n_devices * _most(counts), share)
+        serves_all = self.settings.alone and multiplies(self.counts)
+        share = self.grid.size if serves_all else -(-self.grid.size // n_workers())
+        return min(self.n_devices * _most(self.counts), share)
 
-    def _narrowed(self, lanes: int, equations: Equations) -> int:
+    def _narrowed(self, lanes: int) -> int:
         """So few cells that the widest results in between stay in the caches of a CPU."""
-        alone = widest(equations.jaxpr)
+        alone = widest(self.equations.jaxpr)
         if jax.default_backend() != "cpu" or lanes * alone * MARGIN < self.n_devices * MAX_WIDTH:
             return lanes
         width = widest(jax.make_jaxpr(self.batched)(*self.arguments(lanes)).jaxpr) - alone
@@ -211,31 +235,7 @@ def _most(counts: Census) -> int:
     return max(few, min(most, WORK // (counts.iterations * max(1, counts.in_loops))))
 
 
-def widest(jaxpr: Any) -> int:
-    """Bytes of the widest result of any equation, also inside loops and calls."""
-    sizes = [0]
-    for equation in jaxpr.eqns:
-        sizes.append(sum(_width(v.aval) for v in equation.outvars))
-        sizes += [widest(inner) for value in equation.params.values() for inner in _jaxprs(value)]
-    return max(sizes)
-
-
-def _width(aval: Any) -> int:
-    """Bytes of an array; random keys and tokens count nothing."""
-    return math.prod(getattr(aval, "shape", ())) * getattr(getattr(aval, "dtype", None), "itemsize", 0)
-
-
-def _jaxprs(value: Any) -> Iterator[Any]:
-    if hasattr(value, "eqns"):
-        yield value
-    elif hasattr(value, "jaxpr"):
-        yield value.jaxpr
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _jaxprs(part)
-
-
-_COMPILED: OrderedDict[str, Program] = OrderedDict()
+_COMPILED: OrderedDict[str, Any] = OrderedDict()
 
 
 def compiled_once(
@@ -244,12 +244,14 @@ def compiled_once(
     lanes: int = 1,
     devices: tuple[Any, ...] = (),
     shared_out: tuple[Any, ...] = (),
+    quick: bool = True,
 ) -> Program:
     """Program of this process for so many cells, found by its code: a repeated sweep compiles nothing.
 
     It takes the arguments' leaves: all of them and nothing else, because equal code may stand for systems whose
     fields are different objects, or read different parameters of one system. Several devices take `shared_out`, cells
     that they share evenly; the program's name stays that of one device, because results do not depend on their number.
+    A `quick` program is compiled soon, for what is over soon.
     """
     tree, leaves = jax.tree.structure(arguments), jax.tree.leaves(arguments)
     flat = jax.jit(lambda leaves: function(*jax.tree.unflatten(tree, leaves)), keep_unused=True)
@@ -263,18 +265,17 @@ def compiled_once(
         arguments, leaves = shared_out, jax.tree.leaves(shared_out)
         lowered = on_devices(function, tree, leaves, devices).lower(leaves)
         text, *beside = program_parts(lowered)
-    options = COMPILER_OPTIONS.get(jax.default_backend())
     if "callback" in text:  # the text numbers Python callbacks without telling them apart
-        return Program(_compiled(lowered, options), name, workers, lanes, calls_back=True)
-    key = digest([text, *map(str, devices or jax.local_devices()[:1]), *beside])
-    program = _COMPILED.pop(key, None) or Program(_compiled(lowered, options), name, workers, lanes)
-    _COMPILED[key] = program
+        return Program(_compiled(lowered, quick), name, workers, lanes, calls_back=True)
+    key = digest([text, str(quick), *map(str, devices or jax.local_devices()[:1]), *beside])
+    run = _COMPILED.pop(key, None) or _compiled(lowered, quick)
+    _COMPILED[key] = run
     if len(_COMPILED) > 16:
         _COMPILED.popitem(last=False)
-    return program
+    return Program(run, name, workers, lanes)
 
 
-def _compiled(lowered: Any, options: Any) -> Any:
+def _compiled(lowered: Any, quick: bool) -> Any:
     """Code of a program; while it is compiled, which Python has no part in, what labels the results is imported."""
 
     def labels() -> None:
@@ -283,6 +284,13 @@ def _compiled(lowered: Any, options: Any) -> Any:
 
     if "xarray" not in sys.modules:
         threading.Thread(target=labels, name="jaxdyn-import").start()
+    options, soon = (of.get(jax.default_backend(), {}) for of in (COMPILER_OPTIONS, QUICK_OPTIONS))
+    if quick:
+        try:
+            return lowered.compile(options | soon)
+        except jax.errors.JaxRuntimeError as error:
+            if "No such compile option" not in str(error):
+                raise
     return lowered.compile(options)
 
 

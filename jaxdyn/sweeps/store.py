@@ -92,10 +92,24 @@ class MemorySink:
             name: variable(dims, values.astype(str) if values.dtype == object else values, attrs)
             for name, (dims, values, attrs) in coordinates(self.plan).items()
         }
-        return xarray.Dataset(variables, coords, self.attributes)
+        return xarray.Dataset(variables, _indexed(coords), self.attributes)
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _indexed(coords: dict[str, Any]) -> Any:
+    """Coordinates by name with the indexes that xarray would make of them, without dask here too."""
+    import pandas
+    import xarray
+
+    indexes: dict[Any, Any] = {
+        name: xarray.indexes.PandasIndex(pandas.Index(variable.values), name, variable.dtype)
+        for name, variable in coords.items()
+        if variable.dims == (name,)
+    }
+    own = {name: index.create_variables({name: coords[name]})[name] for name, index in indexes.items()}
+    return xarray.Coordinates(coords | own, indexes)
 
 
 class ZarrSink:

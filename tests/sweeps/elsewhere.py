@@ -71,7 +71,7 @@ def short_of_memory():
     def limited(program):
         return Program(failing, program.digest, program.n_workers, program.lanes)
 
-    Programs.__init__ = lambda self, first, make: init(self, limited(first), lambda n: limited(make(n)))
+    Programs.__init__ = lambda self, first, make, fewest: init(self, limited(first), lambda n: limited(make(n)), fewest)
     try:
         swept(chunk=32)
     except jax.errors.JaxRuntimeError:

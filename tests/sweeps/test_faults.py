@@ -113,8 +113,8 @@ class Short:
 
         init, self.tried = Programs.__init__, []
 
-        def patched(programs, first, make):
-            init(programs, self.limited(first), lambda lanes: self.limited(make(lanes)))
+        def patched(programs, first, make, fewest):
+            init(programs, self.limited(first), lambda lanes: self.limited(make(lanes)), fewest)
 
         self.most, self.error = most, error
         monkeypatch.setattr(Programs, "__init__", patched)

@@ -149,6 +149,42 @@ def test_programs_that_look_alike_are_not_confused():
         assert name in jaxdyn.sweep({name: lambda s: s.params["beta"]}, lorenz, over)
 
 
+@pytest.fixture
+def compiled_quickly(monkeypatch):
+    """Whether each program that is compiled from now on was one to be compiled soon."""
+    told, compiled = [], programs._compiled
+    monkeypatch.setattr(programs, "_compiled", lambda lowered, quick: told.append(quick) or compiled(lowered, quick))
+    return told
+
+
+def test_what_is_over_soon_is_compiled_soon(compiled_quickly, monkeypatch):
+    run, over = functools.partial(jaxdyn.final_state, n_steps=17, dt=0.1), {"I": np.linspace(0, 1, 5)}
+    neuron = jaxdyn.models.fitzhugh_nagumo()
+    quick = jaxdyn.sweep(run, neuron, over)
+    monkeypatch.setattr(programs, "SOON", 1000)
+    known._KNOWN.clear()
+    slow = jaxdyn.sweep(run, neuron, over)
+    assert compiled_quickly[-2:] == [True, False]
+    np.testing.assert_allclose(quick["x"], slow["x"], atol=17 * 4 * 2 * np.finfo(np.float32).eps)  # roundings of stages
+
+
+def test_quick_options_that_xla_does_not_know_are_left_out(compiled_quickly, monkeypatch):
+    monkeypatch.setitem(programs.QUICK_OPTIONS, "cpu", {"xla_cpu_no_such_option": False})
+    found = jaxdyn.sweep(lambda s: s.params["a"] * 3, coded(), {"a": [1.0, 2.0]})
+    assert found["value"].values.tolist() == [3, 6] and compiled_quickly == [True]
+
+
+def test_a_program_for_few_cells_is_made_in_the_mode_of_the_sweep(x64, monkeypatch):
+    monkeypatch.setattr(programs, "SOON", 0)  # quick programs are as small as it gets
+    with jax.enable_x64(True):
+        system = coded()
+        grid = make_grid(system, {"a": np.arange(16.0)})
+        plan = plans.make_plan(system, grid, lambda s: s.params["a"] * 0.1, None, 0, Settings(lanes=16))
+    with jax.enable_x64(False):
+        found = plan.compute((slice(0, 16),), np.arange(16) == 7)["value"]
+    assert found.dtype == np.float64 and found[7] == 7 * 0.1
+
+
 def test_few_programs_are_remembered():
     for n in range(1, 40):
         jaxdyn.sweep(lambda s, n=n: s.x0[:1] * n, coded(), {"a": [1.0]})

@@ -95,19 +95,23 @@ def test_chunks_that_are_no_numbers_of_cells_are_refused(chunk):
         jaxdyn.sweep(digits, coded(), {"a": DIGITS}, chunk=chunk)
 
 
-FLOWS = {
-    "states": (functools.partial(jaxdyn.final_state, n_steps=40, dt=0.1), ("x",), (2, 7, 13, 100)),
-    "spectrum": (functools.partial(jaxdyn.lyapunov_spectrum, n_steps=32, dt=0.1), ("exponents", "std_error"), (7, 100)),
+MODELS = {
+    "neuron": (jaxdyn.models.fitzhugh_nagumo, {"I": np.linspace(0, 1, 11), "b": [0.7, 0.8, 0.9]}),
+    "lorenz": (jaxdyn.models.lorenz63, {"rho": np.linspace(20, 40, 11), "sigma": [9.0, 10.0, 11.0]}),
+}
+MEASURES = {
+    "states": (functools.partial(jaxdyn.final_state, n_steps=64, dt=0.01), ("x",)),
+    "spectrum": (functools.partial(jaxdyn.lyapunov_spectrum, n_steps=64, dt=0.01), ("exponents", "std_error")),
 }
 
 
-@pytest.mark.parametrize(("measure", "names", "chunks"), FLOWS.values(), ids=FLOWS)
-def test_chunks_do_not_change_a_bit(measure, names, chunks):
-    """From two cells on: for a chunk of one, XLA drops the axis of cells and may round in another order."""
-    neuron, over = jaxdyn.models.fitzhugh_nagumo(), {"I": np.linspace(0, 1, 11), "b": [0.7, 0.8, 0.9]}
-    whole = jaxdyn.sweep(measure, neuron, over, chunk=33)
-    for chunk in chunks:
-        cells = jaxdyn.sweep(measure, neuron, over, chunk=chunk)
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("what", MEASURES)
+def test_chunks_do_not_change_a_bit(model, what):
+    (make, over), (measure, names) = MODELS[model], MEASURES[what]
+    whole = jaxdyn.sweep(measure, make(), over, chunk=33)
+    for chunk in (1, 2, 7, 13, 100):
+        cells = jaxdyn.sweep(measure, make(), over, chunk=chunk)
         for name in names:
             assert np.array_equal(cells[name], whole[name]), (chunk, name)
 
