@@ -1,6 +1,5 @@
 """Compiled programs of `lanes`: what a call computes, and how long its program is kept."""
 
-import functools
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -36,12 +35,14 @@ class Programs:
         """Engines of calls that are worth several cores, None for others, by call and shapes."""
         self.pieces: dict[Any, Any] = {}
         """Programs for a core's share of the lanes, by call."""
+        self._outermost: dict[Call, Any] = {}
 
-    @functools.cached_property
-    def outermost(self) -> Any:
-        """For calls outside: only there may a program have options."""
-        options = COMPILER_OPTIONS.get(jax.default_backend())
-        return jax.jit(self._run, static_argnums=0, compiler_options=options)
+    def outermost(self, call: Call) -> Any:
+        """Program of a call outside any other, by its arrays: only there may one have options."""
+        if call not in self._outermost:
+            options = COMPILER_OPTIONS.get(jax.default_backend())
+            self._outermost[call] = jax.jit(lambda arrays: _run(call, arrays), compiler_options=options)
+        return self._outermost[call]
 
 
 _PROGRAMS: dict[int, tuple[Callable[[], Any], Programs]] = {}

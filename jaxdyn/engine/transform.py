@@ -93,11 +93,16 @@ def lanes(
     check_engine(engine)
 
     calls: dict[Any, Call] = {}  # those that have been checked
-    undivided: set[Any] = set()  # those that one program does, whoever calls
+    undivided: dict[Any, Any] = {}  # programs of those that one does, whoever calls
 
     @functools.wraps(fn)
     def batched(*args: Any, **kwargs: Any) -> Any:
         key, arrays = key_of(args, kwargs)
+        if (program := undivided.get(key)) is not None:
+            try:
+                return program(arrays)
+            except ValueError:  # within another trace; contextlib.suppress takes as long as all else here
+                pass
         if (call := calls.get(key)) is None:
             call, arrays = call_of(fn, in_axes, out_axes, engine, args, kwargs)
             if key is not None:
@@ -107,20 +112,21 @@ def lanes(
     return batched
 
 
-def _evaluate(call: Call, arrays: list[Any], key: Any, undivided: set[Any]) -> Any:
+def _evaluate(call: Call, arrays: list[Any], key: Any, undivided: dict[Any, Any]) -> Any:
     """Results of a compiled program, with the options that only the outermost `jit` may have."""
     programs = programs_of(call.fn.value)
     if any(isinstance(array, Tracer) for array in arrays) or jax.default_backend() not in COMPILER_OPTIONS:
         return programs.inside(call, arrays)
     try:
-        if key not in undivided:
-            threads = getattr(call.engine, "threads", None) or n_cores()
-            engine = _divided_by(programs, call, arrays, threads)
-            if engine is not None and (pieces := _pieces_of(programs, call, arrays, engine, threads)) is not None:
-                return pieces(arrays)
-            if engine is None and threads > 1 and key is not None:
-                undivided.add(key)
-        return programs.outermost(call, arrays)
+        threads = getattr(call.engine, "threads", None) or n_cores()
+        engine = _divided_by(programs, call, arrays, threads)
+        if engine is not None and (pieces := _pieces_of(programs, call, arrays, engine, threads)) is not None:
+            return pieces(arrays)
+        program = programs.outermost(call)
+        results = program(arrays)
+        if engine is None and threads > 1 and key is not None:
+            undivided[key] = program
+        return results
     except ValueError as error:  # within another trace, through what `fn` closes over
         if "compiler_options" not in str(error):
             raise
@@ -179,7 +185,7 @@ def _pieces(programs: Programs, call: Call, avals: Any, threads: int) -> Callabl
     n, width = lanes_of(call, avals), share(lanes_of(call, avals), BLOCK, threads)
     _, shape = traced(call, list(avals))
     own = [_resized(aval, axis, width) for aval, axis in zip(avals, call.array_axes, strict=True)]
-    compiled = programs.outermost.lower(call, own).compile()
+    compiled = programs.outermost(call).lower(own).compile()
     out_axes = flatten_axes("lanes out_axes", jax.tree.structure(shape), call.out_axes.value)
 
     def run(arrays: list[Any]) -> Any:
