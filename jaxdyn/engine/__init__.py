@@ -20,7 +20,8 @@ and each is done in one of three ways:
   is one matrix product.
 * through JAX's batching rules, where neither has a rule: always right, never an error.
 
-Loops, branches and calls are interpreted (`control.py`). What a function holds is counted before it is run
+Loops, branches and calls are interpreted (`control.py`); much that all lanes share in a loop, such as the noise of one
+seed, is computed before it (`hoisting.py`). What a function holds is counted before it is run
 (`census.py`); from that `engines.py` chooses how to run it, and `explain.py` tells. The lanes go through loops in
 blocks, each of which takes all iterations before the next begins::
 

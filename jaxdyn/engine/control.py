@@ -1,5 +1,6 @@
 """Rules for control flow: calls, loops and branches, each interpreted in turn."""
 
+import math
 from typing import Any
 
 import jax
@@ -9,7 +10,8 @@ from jax.experimental.xla_metadata import set_xla_metadata
 
 from jaxdyn.engine.census import census, results_vary, varying
 from jaxdyn.engine.dense import fallback
-from jaxdyn.engine.values import Value, pack, spread, unpack
+from jaxdyn.engine.hoisting import split
+from jaxdyn.engine.values import Value, components, pack, spread, unpack
 from jaxdyn.system import FIELD
 
 __all__ = ["CONTROL", "ONE_FUNCTION", "opened"]
@@ -84,6 +86,8 @@ def _scan(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
     params = equation.params
     n_consts, n_carry = params["num_consts"], params["num_carry"]
     jaxpr, inner = opened(params["jaxpr"])
+    if not engine.in_loop and (parts := split(equation, [value.varies for value in operands])) is not None:
+        return parts.run(operands, lambda rest, given: _scan(engine, rest, given))
     consts, init, xs = operands[:n_consts], operands[n_consts : n_consts + n_carry], operands[n_consts + n_carry :]
     out_flags = results_vary(equation, [value.varies for value in operands])
     flags = out_flags[:n_carry]
@@ -99,18 +103,36 @@ def _scan(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
     def loop(carry: Any, x: Any) -> Any:
         def body(carry: Any, x: Any) -> Any:
             values = unpack(layouts, carry)
-            steps = [
-                Value.of_whole(engine.lanes, a) if v.varies else Value.shared(engine.lanes, a)
-                for v, a in zip(xs, x, strict=True)
-            ]
+            steps = [_element(engine, v, columns) for v, columns in zip(xs, x, strict=True)]
             results = engine.run(jaxpr, inner, [*(v.fresh() for v in consts), *values, *steps])
             packed = pack([*layouts, *stacked], results)
             return packed[:n_carry], packed[n_carry:]
 
         return lax.scan(body, carry, x, **options)
 
-    carry, ys = engine.loop(loop, pack(layouts, init), [jnp.asarray(v.whole) for v in xs])
+    carry, ys = engine.loop(loop, pack(layouts, init), [_columns(engine, v) for v in xs])
     return unpack(layouts, carry) + [layout.unpack_stacked(arrays) for layout, arrays in zip(stacked, ys, strict=True)]
+
+
+def _in_columns(engine: Any, value: Value) -> bool:
+    """Whether a loop takes the elements of an array apart: in a kernel there is no place for arrays."""
+    return 1 <= math.prod(value.shape[1:]) <= engine.limit
+
+
+def _columns(engine: Any, value: Value) -> list[Any]:
+    """What a loop goes through element by element: an array a component, or the whole."""
+    whole, size = jnp.asarray(value.whole), math.prod(value.shape[1:])
+    if not _in_columns(engine, value):
+        return [whole]
+    rows = whole.reshape(value.shape[0], size, *whole.shape[len(value.shape) :])
+    return [rows[:, i] for i in range(size)]
+
+
+def _element(engine: Any, value: Value, columns: list[Any]) -> Value:
+    """One element again."""
+    if _in_columns(engine, value):
+        return Value.of_parts(engine.lanes, components(columns, value.shape[1:]), value.dtype)
+    return Value.of_whole(engine.lanes, columns[0]) if value.varies else Value.shared(engine.lanes, columns[0])
 
 
 def _while(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:

@@ -35,7 +35,7 @@ class Interpreter:
 
     def __init__(self, lanes: int, limit: int, *, unroll: int | None = 1, one_function: bool = False) -> None:
         self.lanes, self.limit, self.unroll, self.one_function = lanes, limit, unroll, one_function
-        self._in_loop = self._separated = False
+        self.in_loop = self._separated = False
 
     def run(self, jaxpr: Any, consts: list[Any], arguments: list[Value]) -> list[Value]:
         """Results of a jaxpr."""
@@ -112,14 +112,14 @@ class Interpreter:
     def separates(self, operands: list[Value], outvars: Any) -> bool:
         """Whether a field inside a loop becomes a function of its own."""
         size = sum(math.prod(v.aval.shape) for v in outvars)
-        inside = self.one_function and self._in_loop
+        inside = self.one_function and self.in_loop
         separated = inside and size <= min(SEPARATE, self.limit) and any(value.varies for value in operands)
         self._separated |= separated
         return separated
 
     def loop(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """A loop's results; the outermost one is compiled as one function where that is possible."""
-        if self._in_loop or not self.one_function:
+        if self.in_loop or not self.one_function:
             return function(*arguments)
         closed, shape = self._traced(function, arguments)
         fits = _fits(closed.jaxpr.eqns[0].params["jaxpr"].jaxpr)
@@ -137,12 +137,12 @@ class Interpreter:
 
     def _traced(self, function: Callable[..., Any], arguments: Any) -> tuple[Any, Any]:
         """Jaxpr and shape of the results of an outermost loop."""
-        self._in_loop, self._separated = True, False
+        self.in_loop, self._separated = True, False
         try:
             # A new function each time: JAX remembers what it has traced.
             return jax.make_jaxpr(jax.jit(lambda *a: function(*a)), return_shape=True)(*arguments)
         finally:
-            self._in_loop = False
+            self.in_loop = False
 
 
 def only_computes(equation: Any) -> bool:

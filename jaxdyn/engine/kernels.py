@@ -113,37 +113,37 @@ class _WithKernels(Interpreter):
 
     def takes_apart(self, operands: list[Value]) -> bool:
         """Also what all lanes share, in a loop: in a kernel there is no place for arrays."""
-        return self._in_loop or super().takes_apart(operands)
+        return self.in_loop or super().takes_apart(operands)
 
     def _by_parts(self, equation: Any, operands: list[Value]) -> list[Value] | None:
         """Only loops are taken apart: XLA takes long to compile what is written out between them."""
-        return super()._by_parts(equation, operands) if self._in_loop else None
+        return super()._by_parts(equation, operands) if self.in_loop else None
 
     def folds(self, equation: Any) -> bool:
         """Whether an equation of known numbers is done while tracing: in a kernel there is no place for tables."""
-        return super().folds(equation) or (self._in_loop and only_computes(equation))
+        return super().folds(equation) or (self.in_loop and only_computes(equation))
 
     def _equation(self, equation: Any, operands: list[Value]) -> list[Value]:
-        if not self._in_loop and equation.primitive.name in ("scan", "while"):
+        if not self.in_loop and equation.primitive.name in ("scan", "while"):
             for operand in operands:
                 if operand.size <= self.limit:
                     _ = operand.parts  # taken apart outside: a kernel cannot
-        if self._in_loop and (platforms := equation.params.get("branches_platforms")) is not None:
+        if self.in_loop and (platforms := equation.params.get("branches_platforms")) is not None:
             at = next(i for i, names in enumerate(platforms) if names is None or self.platform in names)
             return self.run(*opened(equation.params["branches"][at]), operands[1:])
-        if equation.primitive.name == "platform_index" and self._in_loop:
+        if equation.primitive.name == "platform_index" and self.in_loop:
             return [Value.shared(self.lanes, np.int32(0))]  # for the branch that asks itself
         return super()._equation(equation, operands)
 
     def loop(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """A loop's results, the outermost one's from a kernel, with the derivative of the loop as XLA runs it."""
-        if self._in_loop:
+        if self.in_loop:
             return function(*arguments)
-        self._in_loop = True
+        self.in_loop = True
         try:
             closed, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
         finally:
-            self._in_loop = False
+            self.in_loop = False
         if not any(a.shape[-1:] == (self.lanes,) for a in (*closed.in_avals, *closed.out_avals)):
             return function(*arguments)  # the same for all lanes
         kernel = self.kernel_of(closed, self.lanes)
