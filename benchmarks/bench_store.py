@@ -83,7 +83,7 @@ def writing(folder: Path, smoke: bool) -> dict[str, Any]:
     def bare() -> None:
         def run(region: Any) -> None:
             values, numbers = grid.cells(region, plan.chunk)
-            jax.block_until_ready(program.run(jax.tree.leaves((neuron, values, numbers, plan.key))))
+            jax.block_until_ready(program.run(jax.tree.leaves((neuron, values, numbers, plan.seed))))
 
         with concurrent.futures.ThreadPoolExecutor(program.n_workers) as pool:
             list(pool.map(run, grid.regions(plan.chunk)))
