@@ -86,7 +86,8 @@ def _scan(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
     params = equation.params
     n_consts, n_carry = params["num_consts"], params["num_carry"]
     jaxpr, inner = opened(params["jaxpr"])
-    if not engine.in_loop and (parts := split(equation, [value.varies for value in operands])) is not None:
+    at_first = engine.hoists and not engine.in_loop
+    if at_first and (parts := split(equation, [value.varies for value in operands])) is not None:
         return parts.run(operands, lambda rest, given: _scan(engine, rest, given))
     consts, init, xs = operands[:n_consts], operands[n_consts : n_consts + n_carry], operands[n_consts + n_carry :]
     out_flags = results_vary(equation, [value.varies for value in operands])
@@ -97,40 +98,37 @@ def _scan(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
         engine.layout(v.shape, v.dtype, flag) for v, flag in zip(outs[n_carry:], out_flags[n_carry:], strict=True)
     ]
 
+    # In a kernel there is no place for arrays.
+    apart = [at_first and 1 <= math.prod(v.shape[1:]) <= engine.limit for v in xs]
     unroll = _steps_at_once(engine, jaxpr, [v.varies for v in consts] + flags + [v.varies for v in xs])
     options = {"length": params["length"], "reverse": params["reverse"], "unroll": unroll}
 
     def loop(carry: Any, x: Any) -> Any:
         def body(carry: Any, x: Any) -> Any:
             values = unpack(layouts, carry)
-            steps = [_element(engine, v, columns) for v, columns in zip(xs, x, strict=True)]
+            steps = [_element(engine, v, columns, a) for v, columns, a in zip(xs, x, apart, strict=True)]
             results = engine.run(jaxpr, inner, [*(v.fresh() for v in consts), *values, *steps])
             packed = pack([*layouts, *stacked], results)
             return packed[:n_carry], packed[n_carry:]
 
         return lax.scan(body, carry, x, **options)
 
-    carry, ys = engine.loop(loop, pack(layouts, init), [_columns(engine, v) for v in xs])
+    carry, ys = engine.loop(loop, pack(layouts, init), [_columns(v, a) for v, a in zip(xs, apart, strict=True)])
     return unpack(layouts, carry) + [layout.unpack_stacked(arrays) for layout, arrays in zip(stacked, ys, strict=True)]
 
 
-def _in_columns(engine: Any, value: Value) -> bool:
-    """Whether a loop takes the elements of an array apart: in a kernel there is no place for arrays."""
-    return 1 <= math.prod(value.shape[1:]) <= engine.limit
-
-
-def _columns(engine: Any, value: Value) -> list[Any]:
+def _columns(value: Value, apart: bool) -> list[Any]:
     """What a loop goes through element by element: an array a component, or the whole."""
-    whole, size = jnp.asarray(value.whole), math.prod(value.shape[1:])
-    if not _in_columns(engine, value):
+    whole = jnp.asarray(value.whole)
+    if not apart:
         return [whole]
-    rows = whole.reshape(value.shape[0], size, *whole.shape[len(value.shape) :])
-    return [rows[:, i] for i in range(size)]
+    rows = whole.reshape(value.shape[0], math.prod(value.shape[1:]), *whole.shape[len(value.shape) :])
+    return [rows[:, i] for i in range(math.prod(value.shape[1:]))]
 
 
-def _element(engine: Any, value: Value, columns: list[Any]) -> Value:
+def _element(engine: Any, value: Value, columns: list[Any], apart: bool) -> Value:
     """One element again."""
-    if _in_columns(engine, value):
+    if apart:
         return Value.of_parts(engine.lanes, components(columns, value.shape[1:]), value.dtype)
     return Value.of_whole(engine.lanes, columns[0]) if value.varies else Value.shared(engine.lanes, columns[0])
 

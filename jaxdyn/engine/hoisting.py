@@ -21,8 +21,9 @@ from jaxdyn.engine.values import Value
 
 __all__ = ["Split", "split"]
 
-# Numbers that all lanes share, an iteration, from which it pays to write down those that lanes read.
-MANY = 64
+# Numbers that all lanes share, an iteration, from which it pays to write down those that lanes read; and for each of
+# these, which all lanes must then load.
+MANY, FOR_ONE = 64, 8
 # Bytes that may be written down in all iterations.
 MOST_BYTES = 1 << 26
 
@@ -68,23 +69,24 @@ def split(equation: Any, flags: Sequence[bool]) -> Split | None:
     params, closed = equation.params, equation.params["jaxpr"]
     jaxpr, n_consts, n_carry = closed.jaxpr, params["num_consts"], params["num_carry"]
     own_in, equations = list(flags), needed(jaxpr)
+    constants = {*jaxpr.constvars, *jaxpr.invars[:n_consts]}
     while True:  # what a number of the carry becomes decides on what it is
-        shared, rest, of_lanes = _parted(equations, {v for v, own in zip(jaxpr.invars, own_in, strict=True) if own})
+        of_lanes = {v for v, own in zip(jaxpr.invars, own_in, strict=True) if own}
+        same = constants - of_lanes
+        shared, rest = _parted(equations, of_lanes, same)
         own_out = [not isinstance(v, Literal) and v in of_lanes for v in jaxpr.outvars]
         carry = [a or b for a, b in zip(own_in[n_consts : n_consts + n_carry], own_out, strict=False)]
         if carry == own_in[n_consts : n_consts + n_carry]:
             break
         own_in[n_consts : n_consts + n_carry] = carry
-    if sum(math.prod(v.aval.shape) for e in shared for v in e.outvars) < MANY or any(e.effects for e in shared):
-        return None
     ins = (jaxpr.invars[:n_consts], jaxpr.invars[n_consts : n_consts + n_carry], jaxpr.invars[n_consts + n_carry :])
     own = (own_in[:n_consts], carry, own_in[n_consts + n_carry :])
     own_ys, outs, ys = own_out[n_carry:], jaxpr.outvars[:n_carry], jaxpr.outvars[n_carry:]
     rest_outs = [*_of(outs, carry, True), *_of(ys, own_ys, True)]
-    made = {v for e in shared for v in e.outvars} | set(_of(ins[1], carry, False))
+    made = {v for e in shared for v in e.outvars} - same | set(_of(ins[1], carry, False))
     used = [v for v in [*(v for e in rest for v in e.invars), *rest_outs] if not isinstance(v, Literal)]
     read = list(dict.fromkeys(v for v in used if v in made))
-    if not rest or not _may_be_kept(read, params["length"]):
+    if not rest_outs or any(e.effects for e in equations) or not _pays(made, read, params["length"]):
         return None
     shared_jaxpr = jaxpr.replace(
         invars=[v for part, flag in zip(ins, own, strict=True) for v in _of(part, flag, False)],
@@ -100,23 +102,32 @@ def split(equation: Any, flags: Sequence[bool]) -> Split | None:
     return Split(ClosedJaxpr(shared_jaxpr, closed.consts), second, own, own_ys)
 
 
-def _parted(equations: list[Any], of_lanes: set[Any]) -> tuple[list[Any], list[Any], set[Any]]:
-    """Equations that all lanes share, the others, and all variables of lanes."""
+def _parted(equations: list[Any], of_lanes: set[Any], same: set[Any]) -> tuple[list[Any], list[Any]]:
+    """Equations that all lanes share, and the others; in both those of what is the same in all iterations.
+
+    Variables of lanes and of what stays the same are added to those that are given.
+    """
     shared, rest = [], []
     for equation in equations:
-        if any(not isinstance(v, Literal) and v in of_lanes for v in equation.invars):
+        given = [v for v in equation.invars if not isinstance(v, Literal)]
+        if not of_lanes.isdisjoint(given):
             rest.append(equation)
             of_lanes.update(equation.outvars)
-        else:
-            shared.append(equation)
-    return shared, rest, of_lanes
+            continue
+        shared.append(equation)
+        if same.issuperset(given):
+            rest.append(equation)
+            same.update(equation.outvars)
+    return shared, rest
 
 
-def _may_be_kept(variables: list[Any], length: int) -> bool:
-    """Whether the values of all iterations are plain arrays and few."""
-    if any(not isinstance(v.aval.dtype, np.dtype) for v in variables):
+def _pays(made: set[Any], read: list[Any], length: int) -> bool:
+    """Whether much is computed for what is read, which are plain arrays, and little memory in all iterations."""
+    if any(not isinstance(v.aval.dtype, np.dtype) for v in read):
         return False
-    return length * sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in variables) <= MOST_BYTES
+    n_made, n_read = (sum(math.prod(v.aval.shape) for v in of) for of in (made, read))
+    n_bytes = length * sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in read)
+    return n_made >= max(MANY, FOR_ONE * n_read) and n_bytes <= MOST_BYTES
 
 
 def _of(values: Sequence[Any], own: Sequence[bool], wanted: bool) -> list[Any]:

@@ -33,6 +33,10 @@ class Interpreter:
     XLA:CPU as one function, if it holds only what that compiler can.
     """
 
+    hoists = False
+    """Whether what all lanes share in a loop becomes a loop before it, and arrays that it reads become numbers: XLA:CPU
+    ends the process over some functions that it compiles as one, if they read such (jax 0.10)."""
+
     def __init__(self, lanes: int, limit: int, *, unroll: int | None = 1, one_function: bool = False) -> None:
         self.lanes, self.limit, self.unroll, self.one_function = lanes, limit, unroll, one_function
         self.in_loop = self._separated = False

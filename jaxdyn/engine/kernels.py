@@ -104,6 +104,7 @@ class _WithKernels(Interpreter):
 
     def __init__(self, lanes: int, components: int, platform: str, kernel_of: Callable[[Any, int], Loop]) -> None:
         super().__init__(lanes, components)
+        self.hoists = platform == "cpu"  # a GPU would start a kernel for each iteration of the loop before
         self.platform, self.kernel_of = platform, kernel_of
         self.kernels: list[Loop] = []
 

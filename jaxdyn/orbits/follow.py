@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -131,7 +132,8 @@ def _course(measure: Any, axis: Axis) -> Callable[..., Any]:
 
         def one(state: tuple[Array, Array], values: dict[str, Array]) -> tuple[tuple[Array, Array], dict[str, Array]]:
             i, x = state
-            named = cell(dataclasses.replace(system, x0=x), values, i, key)  # type: ignore[arg-type]
+            own = None if key is None else jax.random.fold_in(key, i)
+            named = cell.drawn(dataclasses.replace(system, x0=x), values, own)
             last = _last_state(named, cell, system)
             return (i + 1, jnp.where(jnp.all(jnp.isfinite(last)), last, system.x0)), named
 

@@ -53,11 +53,16 @@ class Cell:
 
     def __call__(self, system: System, values: Mapping[str, Array], number: Array, seed: Array) -> dict[str, Array]:
         """Results of one cell."""
+        # One key per cell, from the seed and the cell's number only: chunks and devices do not matter.
+        key = jax.random.fold_in(jax.random.key(seed), number) if any(self.takes_key.values()) else None
+        return self.drawn(system, values, key)
+
+    def drawn(self, system: System, values: Mapping[str, Array], key: Array | None) -> dict[str, Array]:
+        """Results of one cell, whose key is given if a measure takes one."""
         system = place(system, values)
         named: dict[str, Array] = {}
         for prefix, function in self.measures.items():
-            # One key per cell, from the seed and the cell's number only: chunks and devices do not matter.
-            own = {"key": jax.random.fold_in(jax.random.key(seed), number)} if self.takes_key[prefix] else {}
+            own = {"key": key} if self.takes_key[prefix] else {}
             for variable, value in _flatten(function(system, **own), prefix):
                 if variable.name in named:
                     raise ValueError(f"the measure gives two results called {variable.name!r}; rename one")

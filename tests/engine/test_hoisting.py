@@ -98,6 +98,26 @@ def test_what_takes_much_memory_is_not_written_down(monkeypatch):
     assert scan_of(walked, 0.1) is not None
 
 
+def test_what_all_iterations_share_is_not_written_down():
+    """XLA and C compilers take it out of the loop; what is read must be few beside what is computed."""
+
+    def run(x, w):
+        def body(y, i):
+            return y * 0.9 + jnp.sin(jnp.arange(100.0) * w).sum() + i, None
+
+        return jax.lax.scan(body, x, jnp.arange(9.0))[0]
+
+    def table(x, w):
+        return jax.lax.scan(lambda y, i: (0.9 * y + jnp.sin(w * i).sum() * y, None), x, jnp.arange(9.0))[0]
+
+    assert scan_of(run, 0.1, 0.2) is None
+    assert scan_of(table, jnp.ones(200), jnp.ones(200)) is not None
+    assert (
+        scan_of(lambda x, w: jax.lax.scan(lambda y, i: (y + w * i, None), x, jnp.arange(9.0)), *[jnp.ones(200)] * 2)
+        is None
+    )
+
+
 def test_a_loop_without_lanes_is_left_alone():
     assert scan_of(lambda x, y: walked(y) + x, 0.1, 0.2) is None
 
