@@ -37,6 +37,9 @@ MOST_REPEATED = 800
 # program costs some tenths of a second more than JAX's batching, XLA's components whole seconds.
 BRIEF = 20_000
 LITTLE, LITTLE_NATIVE = 1_000_000, 200_000
+# Lanes times iterations times component equations, one of many instructions for twenty, that JAX's batching does in a
+# tenth of a millisecond.
+FEW = 25_000_000
 # Long runs of systems of some ten states: C programs of up to this many equations take some seconds longer to compile
 # than JAX's batching, and then a twentieth of its time, which is some seconds for a million iterations of a lane.
 LONG, MOST_NATIVE = 1_000_000, 30_000
@@ -141,9 +144,10 @@ def chosen(jaxpr: Any, flags: list[bool], platform: str, lanes: int) -> Engine:
     if not counts.loops:
         return Vmap()
     work = lanes * counts.iterations
-    brief = counts.iterations < BRIEF and work < LITTLE
+    few = not counts.dense_in_loops and work * (counts.in_loops + 20 * counts.expensive) < FEW
+    brief = counts.iterations < BRIEF and (work < LITTLE or few)
     # Less than that asks for no C program, nor whether there is a compiler.
-    pays = counts.iterations >= BRIEF or work >= LITTLE_NATIVE
+    pays = counts.iterations >= BRIEF or (work >= LITTLE_NATIVE and not few)
     if platform == "cpu" and pays and native_compiler.unavailable() is None:
         if _small(counts, MOST_EQUATIONS):
             return Native(instead=Vmap() if brief else Xla(components=COMPONENTS))

@@ -32,6 +32,7 @@ def test_engines_are_chosen_by_what_a_function_holds(compiler, monkeypatch):
     many = 2000
     assert isinstance(chosen(repeated(end_of_two), many, 3), Native if compiler else Xla)
     assert chosen(repeated(end_of_two), 10, 3) == Vmap()  # over before compiling pays
+    assert chosen(repeated(lambda c: c + c), many, 3) == Vmap()  # three sums in an iteration: so is this
     assert chosen(lambda x: x + 1, many, 3) == Vmap()  # no loop
     assert chosen(repeated(jnp.sort), many, 3) == Vmap()
     at_once = Xla(block=many, components=1)  # one product for all lanes
