@@ -124,15 +124,10 @@ def check_chaotic(found, duration, exponents):
 
 
 def check_regular(found, duration):
-    """Lengths grow at most like the time, but for the shear; MEGNO tends to 2.
-
-    Late where the first vector began along the torus: a length |a + b t| has MEGNO 0 until b t has outgrown a, and 2
-    from then on, above it for a while if the signs differ. So half of the orbits are near 2, and none is far above.
-    """
+    """Lengths grow at most like the time, but for the shear; MEGNO tends to 2."""
     assert np.all(found.status == Status.OK)
     assert np.all(found.fli < np.log(duration) + 3)
-    np.testing.assert_allclose(np.median(found.mean_megno), 2, rtol=0, atol=0.1)
-    assert np.all(found.mean_megno < 3)
+    np.testing.assert_allclose(found.mean_megno, 2, rtol=0, atol=0.1)
 
 
 def test_the_standard_map_is_parted_without_exception(x64):

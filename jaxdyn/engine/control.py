@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.experimental.xla_metadata import set_xla_metadata
 
@@ -120,10 +121,7 @@ def _scan(engine: Any, equation: Any, operands: list[Value]) -> list[Value]:
 def _columns(value: Value, apart: bool) -> list[Any]:
     """What a loop goes through element by element: an array a component, or the whole."""
     whole = jnp.asarray(value.whole)
-    if not apart:
-        return [whole]
-    rows = whole.reshape(value.shape[0], math.prod(value.shape[1:]), *whole.shape[len(value.shape) :])
-    return [rows[:, i] for i in range(math.prod(value.shape[1:]))]
+    return [whole[:, *index] for index in np.ndindex(*value.shape[1:])] if apart else [whole]
 
 
 def _element(engine: Any, value: Value, columns: list[Any], apart: bool) -> Value:

@@ -70,7 +70,7 @@ class Program:
 class Programs:
     """The program that the chunks run by, and smaller ones where the device's memory turns out too short for it."""
 
-    def __init__(self, first: Program, make: Callable[[int], Program], fewest: int = 1) -> None:
+    def __init__(self, first: Program, make: Callable[[int], Program], fewest: int) -> None:
         self.first, self.fewest = first, fewest
         self._now, self._make, self._lock = first, make, threading.Lock()
         self._for_few: dict[int, Program] = {}
