@@ -67,7 +67,7 @@ def on_all_cores(
         [_piece(array, axis, start, width) for array, axis in zip(arrays, axes, strict=True)]
         for start in range(0, lanes, width)
     ]
-    return list(_pool(threads).map(lambda piece: jax.block_until_ready(compiled(piece)), pieces))
+    return list(_pool(threads).map(lambda piece: jax.block_until_ready(compiled(*piece)), pieces))
 
 
 def joined(pieces: Sequence[Any], axes: Sequence[int | None], lanes: int) -> list[Any]:

@@ -41,7 +41,7 @@ class Programs:
         """Program of a call outside any other, by its arrays: only there may one have options."""
         if call not in self._outermost:
             options = COMPILER_OPTIONS.get(jax.default_backend())
-            self._outermost[call] = jax.jit(lambda arrays: _run(call, arrays), compiler_options=options)
+            self._outermost[call] = jax.jit(lambda *arrays: _run(call, list(arrays)), compiler_options=options)
         return self._outermost[call]
 
 

@@ -100,14 +100,14 @@ def lanes(
         key, arrays = key_of(args, kwargs)
         if (program := undivided.get(key)) is not None:
             try:
-                return program(arrays)
+                return program(*arrays)
             except ValueError:  # within another trace; contextlib.suppress takes as long as all else here
                 pass
         if (call := calls.get(key)) is None:
             call, arrays = call_of(fn, in_axes, out_axes, engine, args, kwargs)
             if key is not None:
                 calls[key] = call
-        return _evaluate(call, arrays, key, undivided)
+        return _evaluate(call, list(arrays), key, undivided)
 
     return batched
 
@@ -123,7 +123,7 @@ def _evaluate(call: Call, arrays: list[Any], key: Any, undivided: dict[Any, Any]
         if engine is not None and (pieces := _pieces_of(programs, call, arrays, engine, threads)) is not None:
             return pieces(arrays)
         program = programs.outermost(call)
-        results = program(arrays)
+        results = program(*arrays)
         if engine is None and threads > 1 and key is not None:
             undivided[key] = program
         return results
@@ -185,7 +185,7 @@ def _pieces(programs: Programs, call: Call, avals: Any, threads: int) -> Callabl
     n, width = lanes_of(call, avals), share(lanes_of(call, avals), BLOCK, threads)
     _, shape = traced(call, list(avals))
     own = [_resized(aval, axis, width) for aval, axis in zip(avals, call.array_axes, strict=True)]
-    compiled = programs.outermost(call).lower(own).compile()
+    compiled = programs.outermost(call).lower(*own).compile()
     out_axes = flatten_axes("lanes out_axes", jax.tree.structure(shape), call.out_axes.value)
 
     def run(arrays: list[Any]) -> Any:

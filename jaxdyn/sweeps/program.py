@@ -1,10 +1,7 @@
 """The compiled programs of a sweep's chunks: how many cells they take, and what names them."""
 
-import contextlib
 import dataclasses
-import importlib
 import math
-import sys
 import threading
 import warnings
 from collections import OrderedDict
@@ -276,14 +273,7 @@ def compiled_once(
 
 
 def _compiled(lowered: Any, quick: bool) -> Any:
-    """Code of a program; while it is compiled, which Python has no part in, what labels the results is imported."""
-
-    def labels() -> None:
-        with contextlib.suppress(Exception):  # it is imported once more where it is needed, which says what is wrong
-            importlib.import_module("xarray")
-
-    if "xarray" not in sys.modules:
-        threading.Thread(target=labels, name="jaxdyn-import").start()
+    """Code of a program."""
     options, soon = (of.get(jax.default_backend(), {}) for of in (COMPILER_OPTIONS, QUICK_OPTIONS))
     if quick:
         try:

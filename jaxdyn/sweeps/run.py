@@ -2,8 +2,11 @@
 
 import contextlib
 import functools
+import importlib
 import math
 import os
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from jaxdyn._collector import uncollected
 from jaxdyn._types import whole_number
 from jaxdyn.engine.engines import Engine, check_engine
 from jaxdyn.errors import JaxdynWarning, Status
@@ -145,6 +149,7 @@ def sweep(
     store = None if store is None else place_of(store)
     budget = None if memory is None else bytes_of(memory)
     used = chosen_devices(devices)
+    _import_labels()
     with lead_first():
         alone = executor is None and jax.process_count() == 1
         settings = Settings(_cells_of_chunk(chunk, store), budget, engine, used, alone)
@@ -165,6 +170,17 @@ def sweep(
     finally:
         sink.close()
     return sink.dataset()
+
+
+def _import_labels() -> None:
+    """Import what labels the results, meanwhile: compiling needs no Python."""
+
+    def labels() -> None:
+        with uncollected(), contextlib.suppress(Exception):  # imported once more where needed, which says what is wrong
+            importlib.import_module("xarray")
+
+    if "xarray" not in sys.modules:
+        threading.Thread(target=labels, name="jaxdyn-import").start()
 
 
 def _names(keep: Any) -> tuple[str, ...]:
@@ -211,13 +227,9 @@ def _run(
     plan: Plan, sink: Sink, todo: list[Region], earlier: Earlier | None, results_of: Callable[..., Any], progress: bool
 ) -> None:
     """Compute regions and write them as they come."""
-    from tqdm.auto import tqdm
-
     own = left = sum(map(n_cells, todo))
     total = plan.grid.size if jax.process_count() == 1 else own
-    silent = None if progress and left and is_lead() else True  # None: where the output is not a terminal
-    # What was done before does not count in the rate.
-    bar = tqdm(total=total, initial=total - left, unit="cell", unit_scale=True, disable=silent)
+    bar = _bar(total, total - left) if progress and left and is_lead() else None
     n_failed = 0
 
     def finish(region: Region, results: dict[str, np.ndarray[Any, Any]]) -> None:
@@ -225,8 +237,9 @@ def _run(
         sink.write(region, results)
         left -= n_cells(region)
         n_failed += int((results["status"] != Status.OK).sum())
-        bar.set_postfix(failed=n_failed, refresh=False)
-        bar.update(n_cells(region))
+        if bar is not None:
+            bar.set_postfix(failed=n_failed, refresh=False)
+            bar.update(n_cells(region))
 
     def tasks() -> Iterator[Any]:
         for region in todo:
@@ -236,7 +249,10 @@ def _run(
             else:
                 yield region, missing
 
-    with bar, Stop() if isinstance(sink, ZarrSink) else contextlib.nullcontext() as stop:
+    with (
+        contextlib.nullcontext() if bar is None else bar,
+        Stop() if isinstance(sink, ZarrSink) else contextlib.nullcontext() as stop,
+    ):
         try:
             with contextlib.closing(results_of(tasks(), go_on=lambda: stop is None or stop.signal is None)) as found:
                 for (region, _), results in found:
@@ -246,3 +262,10 @@ def _run(
                 raise  # else the workers of a pool got the signal too, and died of it
     if stop is not None:
         stop.act(f"{left} of {own} cells are left; the same call goes on from what is in the store")
+
+
+def _bar(total: int, done: int) -> Any:
+    """Progress bar of the cells, where there is a terminal; what was done before does not count in its rate."""
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, initial=done, unit="cell", unit_scale=True, disable=None)

@@ -190,10 +190,13 @@ def end(x):
     return jaxdyn.final_state(neuron.with_state(x[:2]).with_params(I=x[2]), n_steps=8, dt=0.1).x
 
 
+@pytest.mark.parametrize("called_before", [False, True])
 @pytest.mark.parametrize("engine", [None, Xla(block=2)], ids=str)
-def test_derivatives_outside(engine, x64):
+def test_derivatives_outside(engine, called_before, x64):
     x = jnp.linspace(0.2, 1.7, N * 3).reshape(N, 3)
     batched, plain = lanes(end, engine=engine), jax.vmap(end)
+    if called_before:  # its compiled program is at hand
+        batched(x)
     for derivative in (
         lambda f: jax.jvp(f, (x,), (jnp.cos(x),)),
         lambda f: jax.grad(lambda y: jnp.sum(f(y) ** 2))(x),
