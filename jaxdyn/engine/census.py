@@ -9,6 +9,7 @@ from jax.extend.core import Literal
 
 from jaxdyn.engine.components import ELEMENTWISE, MOVED, RULES, positions
 from jaxdyn.engine.dense import DENSE
+from jaxdyn.engine.within import equations, within
 
 __all__ = [
     "Census",
@@ -53,18 +54,9 @@ def needed(jaxpr: Any) -> list[Any]:
 
 def calls_back(jaxpr: Any) -> bool:
     """Whether a function does more than compute: lanes that fill up a block must not do it too."""
-    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
-    if getattr(jaxpr, "effects", ()):
+    if any(getattr(part, "effects", ()) for part in within(jaxpr)):
         return True
-    for equation in jaxpr.eqns:
-        name = equation.primitive.name
-        if "callback" in name or "vmap" in name:
-            return True
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                if hasattr(getattr(inner, "jaxpr", inner), "eqns") and calls_back(inner):
-                    return True
-    return False
+    return any(word in equation.primitive.name for equation in equations(jaxpr) for word in ("callback", "vmap"))
 
 
 def is_interpreted(equation: Any) -> bool:
@@ -78,15 +70,8 @@ def is_interpreted(equation: Any) -> bool:
 
 def _asks_for_batches(jaxpr: Any) -> bool:
     """Whether a loop body does other things inside `jax.vmap` than outside, as equinox's do: only JAX batches it."""
-    for equation in jaxpr.eqns:
-        if "vmap" in equation.primitive.name or equation.primitive.name == "nonbatchable":
-            return True
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                inner = getattr(inner, "jaxpr", inner)
-                if hasattr(inner, "eqns") and _asks_for_batches(inner):
-                    return True
-    return False
+    names = {equation.primitive.name for equation in equations(jaxpr)}
+    return "nonbatchable" in names or any("vmap" in name for name in names)
 
 
 def _n_equations(equation: Any) -> int:

@@ -15,6 +15,7 @@ from jaxdyn.engine.control import CONTROL, ONE_FUNCTION
 from jaxdyn.engine.dense import DENSE, fallback, whole_elementwise
 from jaxdyn.engine.folding import folded
 from jaxdyn.engine.values import Layout, Value
+from jaxdyn.engine.within import equations
 
 __all__ = ["FOLDED", "Interpreter", "only_computes"]
 
@@ -189,12 +190,4 @@ arrays become fusions of a kind that it refuses (jax 0.10)."""
 
 def _fits(jaxpr: Any) -> bool:
     """Whether a loop holds nothing else."""
-    for equation in jaxpr.eqns:
-        if equation.primitive.name not in _ONE_FUNCTION:
-            return False
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                inner = getattr(inner, "jaxpr", inner)
-                if hasattr(inner, "eqns") and not _fits(inner):
-                    return False
-    return True
+    return all(equation.primitive.name in _ONE_FUNCTION for equation in equations(jaxpr))

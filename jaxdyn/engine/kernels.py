@@ -18,6 +18,7 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxdyn.engine.control import opened
 from jaxdyn.engine.interpreter import FOLDED, Interpreter, only_computes
 from jaxdyn.engine.values import Value, filled
+from jaxdyn.engine.within import equations, within
 
 __all__ = ["CALLS", "Loop", "Unsupported", "is_known", "run_with_kernels", "warn_once"]
 
@@ -89,14 +90,10 @@ def run_with_kernels(
 
 def _lengths(jaxpr: Any) -> set[int]:
     """Lengths of all axes of all arrays of one lane."""
-    variables = [*jaxpr.constvars, *jaxpr.invars, *(v for equation in jaxpr.eqns for v in equation.outvars)]
-    found = {length for v in variables for length in getattr(v.aval, "shape", ())}
-    for equation in jaxpr.eqns:
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                inner = getattr(inner, "jaxpr", inner)
-                found |= _lengths(inner) if hasattr(inner, "eqns") else set()
-    return found
+    parts = [getattr(part, "jaxpr", part) for part in within(jaxpr)]
+    variables = [v for part in parts for v in (*part.constvars, *part.invars)]
+    variables += [v for equation in equations(jaxpr) for v in equation.outvars]
+    return {length for v in variables for length in getattr(v.aval, "shape", ())}
 
 
 class _WithKernels(Interpreter):

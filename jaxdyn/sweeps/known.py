@@ -15,6 +15,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from jaxdyn._arrays import is_same_in_all_lanes
 from jaxdyn.engine.census import varying
 from jaxdyn.engine.transform import settings_of_jax
+from jaxdyn.engine.within import within
 
 __all__ = ["Equations"]
 
@@ -102,9 +103,4 @@ def _contents(array: Any) -> tuple[Any, ...]:
 
 def _constants(closed: Any) -> Iterator[Any]:
     """Arrays that equations close over, those inside loops and calls too; their text leaves them out."""
-    yield from getattr(closed, "consts", ())
-    for equation in getattr(closed, "jaxpr", closed).eqns:
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                if hasattr(inner, "eqns") or hasattr(inner, "jaxpr"):
-                    yield from _constants(inner)
+    return (constant for part in within(closed) for constant in getattr(part, "consts", ()))
