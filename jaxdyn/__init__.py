@@ -8,7 +8,7 @@ functions; the packages that hold them are `jaxdyn.sweeps` and `jaxdyn.engine`.
 import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from jaxdyn._collector import uncollected as _uncollected
+from jaxdyn._imports import uncollected as _uncollected
 
 with _uncollected():
     from jaxdyn import errors, methods, reducers

@@ -12,7 +12,7 @@ ROOT = Path(jaxdyn.__file__).parent
 # From the bottom to the top; the longest matching name decides. A module imports only from lower layers,
 # and from its own package where that makes no circle.
 LAYERS = [
-    ["jaxdyn._record", "jaxdyn._types"],
+    ["jaxdyn._imports", "jaxdyn._record", "jaxdyn._types"],
     ["jaxdyn._arrays", "jaxdyn._fingerprint", "jaxdyn._noise", "jaxdyn._version", "jaxdyn.about", "jaxdyn.errors"],
     ["jaxdyn.roots", "jaxdyn.system"],
     ["jaxdyn.stochastic"],

@@ -28,22 +28,26 @@ def call_of(
     return call, [leaf for leaf in leaves if _is_array(leaf)]
 
 
+_array: Any = None
+"""JAX's type of arrays that hold numbers, once one has been seen: asking for it before would start a device."""
+
+
 def key_of(args: Any, kwargs: Any) -> tuple[Any, Sequence[Any]]:
     """What decides on a call, if arrays are all it has: equal keys, equal calls; else None. And its arrays."""
-    if not kwargs:
-        try:  # arrays of JAX and no pytrees: by far the quickest
-            return tuple([arg.aval for arg in args]), args
-        except AttributeError:
-            pass
+    avals = tuple([arg.aval for arg in args if type(arg) is _array])
+    if len(avals) == len(args) and not kwargs:  # no pytrees: the quickest
+        return avals, args
     leaves, tree = jax.tree.flatten((args, kwargs))
     avals = [_aval_as_key(leaf) for leaf in leaves]
     return (None if None in avals else (tree, *avals)), leaves
 
 
 def _aval_as_key(leaf: Any) -> Any:
+    global _array
     if isinstance(leaf, Tracer):
         return None
     if isinstance(leaf, jax.Array):
+        _array = type(leaf) if isinstance(leaf.dtype, np.dtype) else _array
         return leaf.aval
     return (leaf.shape, leaf.dtype) if type(leaf) is np.ndarray else None
 

@@ -54,9 +54,9 @@ def needed(jaxpr: Any) -> list[Any]:
 
 def calls_back(jaxpr: Any) -> bool:
     """Whether a function does more than compute: lanes that fill up a block must not do it too."""
-    if any(getattr(part, "effects", ()) for part in within(jaxpr)):
-        return True
-    return any(word in equation.primitive.name for equation in equations(jaxpr) for word in ("callback", "vmap"))
+    return any(part.effects for part in within(jaxpr)) or any(
+        word in equation.primitive.name for equation in equations(jaxpr) for word in ("callback", "vmap")
+    )
 
 
 def is_interpreted(equation: Any) -> bool:
@@ -70,8 +70,8 @@ def is_interpreted(equation: Any) -> bool:
 
 def _asks_for_batches(jaxpr: Any) -> bool:
     """Whether a loop body does other things inside `jax.vmap` than outside, as equinox's do: only JAX batches it."""
-    names = {equation.primitive.name for equation in equations(jaxpr)}
-    return "nonbatchable" in names or any("vmap" in name for name in names)
+    names = (equation.primitive.name for equation in equations(jaxpr))
+    return any("vmap" in name or name == "nonbatchable" for name in names)
 
 
 def _n_equations(equation: Any) -> int:

@@ -189,5 +189,5 @@ arrays become fusions of a kind that it refuses (jax 0.10)."""
 
 
 def _fits(jaxpr: Any) -> bool:
-    """Whether a loop holds nothing else."""
+    """Whether a loop holds only such primitives."""
     return all(equation.primitive.name in _ONE_FUNCTION for equation in equations(jaxpr))

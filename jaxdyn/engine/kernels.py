@@ -90,8 +90,7 @@ def run_with_kernels(
 
 def _lengths(jaxpr: Any) -> set[int]:
     """Lengths of all axes of all arrays of one lane."""
-    parts = [getattr(part, "jaxpr", part) for part in within(jaxpr)]
-    variables = [v for part in parts for v in (*part.constvars, *part.invars)]
+    variables = [v for part in within(jaxpr) for v in (*part.constvars, *part.invars)]
     variables += [v for equation in equations(jaxpr) for v in equation.outvars]
     return {length for v in variables for length in getattr(v.aval, "shape", ())}
 

@@ -93,7 +93,7 @@ def lanes(
     check_engine(engine)
 
     calls: dict[Any, Call] = {}  # those that have been checked
-    undivided: dict[Any, Any] = {}  # programs of those that one does, whoever calls
+    undivided: dict[Any, Any] = {}  # programs of those that are not divided among cores
 
     @functools.wraps(fn)
     def batched(*args: Any, **kwargs: Any) -> Any:
@@ -101,7 +101,7 @@ def lanes(
         if (program := undivided.get(key)) is not None:
             try:
                 return program(*arrays)
-            except ValueError:  # within another trace; contextlib.suppress takes as long as all else here
+            except ValueError:  # within another trace, through what `fn` closes over
                 pass
         if (call := calls.get(key)) is None:
             call, arrays = call_of(fn, in_axes, out_axes, engine, args, kwargs)

@@ -2,11 +2,8 @@
 
 import contextlib
 import functools
-import importlib
 import math
 import os
-import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jaxdyn._collector import uncollected
+from jaxdyn._imports import imported_meanwhile
 from jaxdyn._types import whole_number
 from jaxdyn.engine.engines import Engine, check_engine
 from jaxdyn.errors import JaxdynWarning, Status
@@ -149,8 +146,7 @@ def sweep(
     store = None if store is None else place_of(store)
     budget = None if memory is None else bytes_of(memory)
     used = chosen_devices(devices)
-    _import_labels()
-    with lead_first():
+    with imported_meanwhile("xarray"), lead_first():
         alone = executor is None and jax.process_count() == 1
         settings = Settings(_cells_of_chunk(chunk, store), budget, engine, used, alone)
         plan = make_plan(system, grid, measure, names, int(seed), settings)
@@ -170,17 +166,6 @@ def sweep(
     finally:
         sink.close()
     return sink.dataset()
-
-
-def _import_labels() -> None:
-    """Import what labels the results, meanwhile: compiling needs no Python."""
-
-    def labels() -> None:
-        with uncollected(), contextlib.suppress(Exception):  # imported once more where needed, which says what is wrong
-            importlib.import_module("xarray")
-
-    if "xarray" not in sys.modules:
-        threading.Thread(target=labels, name="jaxdyn-import").start()
 
 
 def _names(keep: Any) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ def widest(jaxpr: Any) -> int:
 def numbers(jaxpr: Any) -> int:
     """Numbers that the equations of one run give, those of a loop in each iteration."""
     total = 0
-    for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+    for equation in jaxpr.eqns:
         inner = [*held(equation)]
         times = {"scan": equation.params.get("length"), "while": UNKNOWN}.get(equation.primitive.name, 1)
         total += times * sum(map(numbers, inner)) if inner else sum(_size(v.aval) for v in equation.outvars)

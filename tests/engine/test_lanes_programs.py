@@ -8,6 +8,7 @@ from jax import lax
 
 import jaxdyn
 from jaxdyn import Xla, lanes
+from jaxdyn.engine.call import key_of
 from jaxdyn.engine.folding import folded
 
 
@@ -22,6 +23,27 @@ def test_the_same_function_is_traced_once(engine):
     for _ in range(3):
         lanes(fn, engine=engine)(jnp.arange(5.0))
     assert len(traces) == 1
+
+
+def test_calls_are_known_by_their_arrays_and_never_while_they_are_traced():
+    def key(*args, **kwargs):
+        return key_of(args, kwargs)[0]
+
+    x, twice = jnp.arange(3.0), jnp.arange(6.0)
+    assert key(x) == key(x + 1) != key(twice)
+    assert key(x) != key(x.astype(jnp.float16)) and key(x) != key(x, x)
+    assert len({key(x, twice), key([x, twice]), key(x, y=twice), key({"x": x, "y": twice})}) == 4
+    assert key(np.arange(3.0)) == key(np.ones(3)) != key(np.ones(3, np.float32))
+    assert key(x, 1.0) is None
+    seen = []
+
+    def look(y):
+        seen.append(key(y))
+        return jnp.sum(y)
+
+    for transformed in (jax.jit(look), jax.grad(look), jax.vmap(look)):
+        transformed(twice.reshape(2, 3))
+    assert seen == [None, None, None]
 
 
 def test_what_no_result_needs_is_left_out():

@@ -1,13 +1,14 @@
-"""The garbage collector pauses, and goes on as it was."""
+"""Imports beside other work; the garbage collector pauses meanwhile, and goes on as it was."""
 
 import gc
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from jaxdyn._collector import uncollected
+from jaxdyn._imports import imported_meanwhile, uncollected
 
 
 def test_it_goes_on_when_the_last_one_ends():
@@ -36,15 +37,29 @@ def test_a_collector_that_was_off_stays_off():
         gc.enable()
 
 
+def test_a_module_is_there_when_the_block_ends(tmp_path, monkeypatch):
+    (tmp_path / "imported_slowly.py").write_text("import gc, time\ntime.sleep(0.1)\ncollects = gc.isenabled()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with imported_meanwhile("imported_slowly"):
+        assert [thread.name for thread in threading.enumerate()].count("jaxdyn-import") == 1
+    assert not sys.modules.pop("imported_slowly").collects
+    assert gc.isenabled()
+
+
+def test_a_module_that_does_not_exist_is_nobodys_error_here():
+    with imported_meanwhile("no_module_of_this_name"):
+        pass
+    assert gc.isenabled()
+
+
 @pytest.mark.parametrize("before", ["enable", "disable"])
-def test_imports_leave_it_as_it_was(before):
+def test_import_of_jaxdyn_and_a_first_sweep_leave_the_collector_as_it_was(before):
     code = f"""
-import gc, json, threading
+import gc, json
 gc.{before}()
 import jaxdyn
 seen = [gc.isenabled()]
 jaxdyn.sweep(jaxdyn.eigenvalues, jaxdyn.models.fitzhugh_nagumo(), {{"I": [0.0, 1.0]}}, progress=False)
-[thread.join() for thread in threading.enumerate() if thread.name == "jaxdyn-import"]
 print(json.dumps([*seen, gc.isenabled()]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
