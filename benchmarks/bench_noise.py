@@ -1,7 +1,7 @@
 """Speed of stochastic ensembles: particles in a double well, 1000 steps of Euler and Maruyama, float32.
 
 `a seed each`: every particle has noise of its own. `one seed`: all feel the same noise. Rivals: `jax.vmap` of jaxdyn's
-own measure, scans of whole arrays as users write them (JAX's default generator and its fastest, `unsafe_rbg`), a
+own measure, scans of whole arrays as users write them (JAX's default generator and `unsafe_rbg`, made for TPUs), a
 parallel loop in numba with NumPy's generator, and diffrax with its cheapest noise, `UnsafeBrownianPath`.
 
     python benchmarks/bench_noise.py [--repetitions 5] [--smoke]
